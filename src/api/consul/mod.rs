@@ -1,0 +1,1 @@
+//! Consul's KV, sessions and transactions: the six calls we use.

@@ -1,0 +1,1 @@
+//! Gitea, Forgejo and GitHub: commit statuses and what a ref holds.

@@ -1,0 +1,6 @@
+//! The services we call: one struct and one error enum each; [`http`] makes the one client.
+
+pub mod consul;
+pub mod forge;
+pub mod http;
+pub mod nomad;

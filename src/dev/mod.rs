@@ -1,0 +1,1 @@
+//! Roles `dev` and `run`.

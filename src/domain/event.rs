@@ -1,0 +1,107 @@
+//! What a delivery asks for, in one form for every forge.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::CommitSha;
+
+/// What kind of change; the words of claims, of `EVENT` and of `explain`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A branch was pushed.
+    Push,
+    /// A tag was pushed.
+    Tag,
+    /// A pull request was opened, reopened or pushed to.
+    PullRequest,
+}
+
+impl EventKind {
+    /// `push`, `tag` or `pull_request`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Tag => "tag",
+            Self::PullRequest => "pull_request",
+        }
+    }
+}
+
+/// The account that acted; never a commit's author.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The login as sent.
+    pub login: String,
+    /// The account's number at the forge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+}
+
+/// Where a pull request's commits come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PullOrigin {
+    /// Another repository.
+    Fork,
+    /// Gitea's `refs/for/…`: pushed by anybody who may read.
+    Agit,
+    /// The head repository no longer exists.
+    Gone,
+}
+
+/// A pull request that may be built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pull {
+    /// Its number in the base repository.
+    pub number: u64,
+    /// Where it comes from; none of these is ever trusted.
+    pub origin: PullOrigin,
+    /// The login of who opened it.
+    #[serde(default)]
+    pub author: String,
+}
+
+/// One change to build: what every later step needs to know of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Push, tag or pull request.
+    pub kind: EventKind,
+    /// `refs/heads/…`, `refs/tags/…` or `refs/pull/N/head`.
+    pub git_ref: String,
+    /// What `BRANCH` says: [`Change::git_ref`] without `refs/heads/`, `refs/tags/` or `refs/` (a pull request: `pull/N/head`).
+    pub branch: String,
+    /// What the ref held before, as sent; empty for a pull request.
+    pub before: String,
+    /// The commit to build, never a tag object.
+    pub commit: CommitSha,
+    /// Who acted.
+    pub sender: Sender,
+    /// The repository's number at the forge.
+    pub repository_id: Option<u64>,
+    /// Whether the delivery says that the repository is private.
+    pub private: bool,
+    /// Set for a pull request.
+    pub pull: Option<Pull>,
+}
+
+/// What a verified delivery comes down to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Something to build, or to hold.
+    Change(Change),
+    /// A pull request was closed or merged: what is held for it ends. Answered as ignored.
+    PullClosed {
+        /// Its number.
+        number: u64,
+        /// The sentence for people.
+        reason: String,
+    },
+    /// Nothing to do, and why.
+    Ignored {
+        /// The kind, where the delivery is of one that is built.
+        kind: Option<EventKind>,
+        /// The sentence for people.
+        reason: String,
+    },
+}

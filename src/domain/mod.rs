@@ -1,0 +1,26 @@
+//! What Albatros knows and decides. Pure: no async, no client, no clock, no file; time is an argument.
+//!
+//! ```text
+//! bytes ─▶ delivery ─▶ event::Change ─▶ trust ─▶ plan ─▶ claim ─▶ record ─▶ outcome ─▶ status
+//!              ▲                          ▲        ▲
+//!           verify                     config   builder
+//! ```
+
+pub mod builder;
+pub mod claim;
+pub mod config;
+pub mod delivery;
+pub mod duration;
+pub mod event;
+pub mod explain;
+pub mod id;
+pub mod json;
+pub mod nomad;
+pub mod outcome;
+pub mod plan;
+pub mod record;
+pub mod repo_url;
+pub mod secret;
+pub mod status;
+pub mod trust;
+pub mod verify;

@@ -1,0 +1,172 @@
+//! The record of a claim: the whole state of Albatros, kept in the registry as JSON.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::event::{EventKind, Pull, Sender};
+use super::id::{BuildId, BuilderName, CommitSha, Flavor};
+use super::outcome::Outcome;
+use super::status::Posted;
+
+/// The version that this program writes; another one is left alone.
+pub const VERSION: u32 = 1;
+
+/// `<prefix>-builds/open/<claim>`: one change being built. Fields that are not known are kept in `other`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`VERSION`].
+    pub version: u32,
+    /// What the writer of the claim made up, so that an unknown answer can be settled by reading again.
+    pub nonce: String,
+    /// REPO_URL: the spelling whose configuration key matched.
+    pub repo: String,
+    /// The canonical address, as in the claim.
+    pub canonical: String,
+    /// `refs/heads/…`, `refs/tags/…`, `refs/pull/N/head`.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    /// What `BRANCH` says.
+    pub branch: String,
+    /// What the ref held before; empty for a pull request.
+    pub before: String,
+    /// The commit.
+    pub commit: CommitSha,
+    /// The flavor.
+    pub flavor: Flavor,
+    /// What kind of change.
+    pub event: EventKind,
+    /// Who acted.
+    pub sender: Sender,
+    /// The repository's number at the forge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_id: Option<u64>,
+    /// Whether the build may see the repository's secrets.
+    pub trusted: bool,
+    /// Only readers with a credential may see it.
+    pub private: bool,
+    /// The pull request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<Pull>,
+    /// The builder that is dispatched.
+    pub builder: BuilderName,
+    /// The namespace of the dispatch.
+    pub namespace: String,
+    /// Every meta key that may be sent; which of the optional ones are sent is up to the builder.
+    pub meta: BTreeMap<String, String>,
+    /// HMAC-SHA256 (hex) under the hook's key of the payload that was dispatched, if any; never the payload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_hmac: Option<String>,
+    /// When it was claimed.
+    pub created: Timestamp,
+    /// When a person approved it, and who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Timestamp>,
+    /// How far it is.
+    pub phase: Phase,
+    /// The child, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
+    /// When the executor was first seen running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Timestamp>,
+    /// Why it is being stopped; written before the engine is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
+    /// The status that is about to be posted, written before the post; and the last that arrived.
+    #[serde(default)]
+    pub statuses: Posted,
+    /// What other versions wrote.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}
+
+/// How far a claim is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "is")]
+pub enum Phase {
+    /// Waits for `approve`.
+    Held,
+    /// To be dispatched.
+    Claimed,
+    /// There is a child.
+    Dispatched,
+    /// Over; only the report may be missing.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// Why a build is being stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// The reason.
+    pub why: StopWhy,
+    /// For people: who asked (`act token`, `a newer push`, `albatros`).
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The reasons for which Albatros stops a build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopWhy {
+    /// A person asked.
+    Cancel,
+    /// The configuration's `timeout`.
+    Timeout,
+    /// Longer in the queue than its limit.
+    Queue,
+    /// Its node was unknown for longer than its limit.
+    Lost,
+    /// A newer change took its place.
+    Superseded,
+    /// The build that started it has ended.
+    Parent,
+}
+
+/// `<prefix>-builds/done/<claim>`: an ended and reported change, kept 7 days.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Done {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The child, if there ever was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<BuildId>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it was claimed.
+    pub created: Timestamp,
+    /// When its executor started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    pub finished: Timestamp,
+    /// REPO_URL.
+    pub repo: String,
+    /// The ref.
+    #[serde(rename = "ref")]
+    pub git_ref: String,
+    /// What the ref held before.
+    pub before: String,
+    /// The commit.
+    pub commit: CommitSha,
+    /// The flavor.
+    pub flavor: Flavor,
+    /// The kind of change.
+    pub event: EventKind,
+    /// The pull request's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// Only readers with a credential may see it.
+    pub private: bool,
+    /// What other versions wrote.
+    #[serde(flatten)]
+    pub other: serde_json::Map<String, serde_json::Value>,
+}

@@ -1,0 +1,260 @@
+//! Where repositories and claims are: Consul, or files for `dev`.
+//!
+//! Every write of an open record is by compare-and-set on its index; what only the follower writes also names its lease.
+
+mod consul;
+mod files;
+
+use std::time::Duration;
+
+use crate::domain::config::RepoConfig;
+use crate::domain::id::ClaimId;
+use crate::domain::record::{Done, Record};
+use crate::domain::repo_url::RepoUrl;
+
+pub use consul::ConsulRegistry;
+pub use files::FileRegistry;
+
+/// The version of a stored record; any change makes a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Index(pub u64);
+
+/// A record together with the index that a write of it must name.
+#[derive(Debug, Clone)]
+pub struct Stored<T> {
+    /// What is stored.
+    pub value: T,
+    /// Its index.
+    pub index: Index,
+}
+
+/// What became of a try to claim a change.
+#[derive(Debug)]
+pub enum Claimed {
+    /// It is ours.
+    Won(Index),
+    /// Somebody has it: this is the record.
+    Open(Box<Stored<Record>>),
+    /// It was built before.
+    Done(Box<Done>),
+}
+
+/// What became of a guarded write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// Done; the new index (of no meaning after a removal).
+    Yes(Index),
+    /// The record has changed or is gone: read it again.
+    Conflict,
+    /// The lease is no longer ours: write nothing more.
+    LeaseLost,
+}
+
+/// The follower's lock, held. Every write of the follower names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// Consul: the session's id. Files: the process's own nonce.
+    pub session: String,
+}
+
+/// A repository's entry as it was found.
+#[derive(Debug, Clone)]
+pub enum Entry {
+    /// Nothing under any spelling of this address.
+    Unknown,
+    /// An entry that cannot be used; the sentence names the field. The forge gets 503.
+    Broken(String),
+    /// The configuration.
+    Found(Box<Found>),
+}
+
+/// A repository's configuration, and the spelling of its address whose key matched: this is REPO_URL.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The matching spelling.
+    pub repo: String,
+    /// The configuration.
+    pub config: RepoConfig,
+}
+
+/// Why the registry did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It could not be asked; a later try may succeed.
+    #[error("the registry cannot be reached")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answered what makes no sense here, or refused for good.
+    #[error("the registry refused: {0}")]
+    Refused(String),
+}
+
+/// Consul or files.
+#[derive(Debug)]
+pub enum Registry {
+    /// A cluster's.
+    Consul(ConsulRegistry),
+    /// One machine's.
+    Files(FileRegistry),
+}
+
+/// One call to the backend that is in use.
+macro_rules! each {
+    ($self:ident, $name:ident ( $($arg:expr),* )) => {
+        match $self {
+            Registry::Consul(one) => one.$name($($arg),*).await,
+            Registry::Files(one) => one.$name($($arg),*).await,
+        }
+    };
+}
+
+impl Registry {
+    /// The entry of a repository from the local copy, by the address as sent and then by its canonical form.
+    /// A miss is read again from the backend, at most once a second.
+    ///
+    /// # Errors
+    /// [`RegistryError::Unavailable`] when there is no copy yet and the backend does not answer.
+    pub async fn entry(&self, url: &RepoUrl) -> Result<Entry, RegistryError> {
+        each!(self, entry(url))
+    }
+
+    /// The same by a consistent read, for use after a credential has matched.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn entry_now(&self, url: &RepoUrl) -> Result<Entry, RegistryError> {
+        each!(self, entry_now(url))
+    }
+
+    /// All configured repositories of the local copy: for lists and for a bearer that names no repository.
+    ///
+    /// # Errors
+    /// When there is no copy and the backend does not answer.
+    pub async fn entries(&self) -> Result<Vec<Found>, RegistryError> {
+        each!(self, entries())
+    }
+
+    /// Takes the claim unless it is taken: one transaction over `open/` and `done/`. An unknown answer is settled by
+    /// reading again and comparing the record's nonce.
+    ///
+    /// # Errors
+    /// When it cannot be known whether the claim was written.
+    pub async fn claim(&self, id: &ClaimId, record: &Record) -> Result<Claimed, RegistryError> {
+        each!(self, claim(id, record))
+    }
+
+    /// The open record, by a consistent read. A record of an unknown version is an error.
+    ///
+    /// # Errors
+    /// When the backend does not answer, or the record is not ours to read.
+    pub async fn open(&self, id: &ClaimId) -> Result<Option<Stored<Record>>, RegistryError> {
+        each!(self, open(id))
+    }
+
+    /// The ended change.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn done(&self, id: &ClaimId) -> Result<Option<Done>, RegistryError> {
+        each!(self, done(id))
+    }
+
+    /// Writes an open record if it is still at `index`, and if `lease` (where given) is still held: one transaction.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was written.
+    pub async fn update(
+        &self,
+        id: &ClaimId,
+        record: &Record,
+        index: Index,
+        lease: Option<&Lease>,
+    ) -> Result<Written, RegistryError> {
+        each!(self, update(id, record, index, lease))
+    }
+
+    /// Moves an open record to `done/`: one transaction, guarded like [`Registry::update`].
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was written.
+    pub async fn finish(
+        &self,
+        id: &ClaimId,
+        index: Index,
+        done: &Done,
+        lease: &Lease,
+    ) -> Result<Written, RegistryError> {
+        each!(self, finish(id, index, done, lease))
+    }
+
+    /// Removes an open record that never had a child, so that a redelivery builds.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was removed.
+    pub async fn forget(&self, id: &ClaimId, index: Index, lease: &Lease) -> Result<Written, RegistryError> {
+        each!(self, forget(id, index, lease))
+    }
+
+    /// Removes an ended change whose time is over.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn expire(&self, id: &ClaimId, lease: &Lease) -> Result<Written, RegistryError> {
+        each!(self, expire(id, lease))
+    }
+
+    /// All open records; waits up to `wait` for a change when `since` is the index of the last answer.
+    /// Records that cannot be read are left out (and logged once by the caller's id).
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn watch_open(
+        &self,
+        since: Option<Index>,
+        wait: Duration,
+    ) -> Result<(Index, Vec<(ClaimId, Stored<Record>)>), RegistryError> {
+        each!(self, watch_open(since, wait))
+    }
+
+    /// All ended changes.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn all_done(&self) -> Result<Vec<(ClaimId, Done)>, RegistryError> {
+        each!(self, all_done())
+    }
+
+    /// Tries to become the follower. None: another one is.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn acquire(&self) -> Result<Option<Lease>, RegistryError> {
+        each!(self, acquire())
+    }
+
+    /// Keeps the lease alive, and says whether it still is ours. Call at least every third of [`LEASE_TTL`].
+    ///
+    /// # Errors
+    /// When the backend does not answer; the lease may or may not be lost.
+    pub async fn renew(&self, lease: &Lease) -> Result<bool, RegistryError> {
+        each!(self, renew(lease))
+    }
+
+    /// Gives the lease up.
+    ///
+    /// # Errors
+    /// When the backend does not answer; it then ends by itself.
+    pub async fn release(&self, lease: &Lease) -> Result<(), RegistryError> {
+        each!(self, release(lease))
+    }
+
+    /// The rights that are missing, a sentence each; empty when all is well.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn check(&self) -> Result<Vec<String>, RegistryError> {
+        each!(self, check())
+    }
+}
+
+/// How long a lease lives without being renewed (Consul's shortest).
+pub const LEASE_TTL: Duration = Duration::from_secs(10);

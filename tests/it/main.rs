@@ -1,0 +1,1 @@
+//! Behaviour, on stateful fakes of Nomad, Consul and Gitea.

@@ -1,0 +1,1 @@
+//! The same stories on real servers; says plainly what it skipped.
