@@ -22,5 +22,6 @@ pub mod record;
 pub mod repo_url;
 pub mod secret;
 pub mod status;
+pub mod times;
 pub mod trust;
 pub mod verify;

@@ -1,0 +1,88 @@
+//! When a build's executor started and ended, by the clock of its node.
+
+use jiff::Timestamp;
+
+use super::nomad::{Allocation, Snapshot, TaskState};
+
+/// The executor's times; both by the same clock, so their difference is right even where the node's clock is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Times {
+    /// When the script was last started.
+    pub started: Option<Timestamp>,
+    /// When it ended after that.
+    pub finished: Option<Timestamp>,
+}
+
+impl Times {
+    /// Of the newest allocation of group `runner`, task `executor`.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let newest = newest_runner(snapshot);
+        let task = newest.and_then(|one| one.task_states.as_ref()).and_then(|tasks| tasks.get("executor"));
+        task.map(Self::of_task).unwrap_or_default()
+    }
+
+    fn of_task(task: &TaskState) -> Self {
+        let started = last(task, "Started").or_else(|| parse(task.started_at.as_deref()));
+        let ended = last(task, "Terminated").or_else(|| parse(task.finished_at.as_deref()));
+        Self { started, finished: ended.filter(|ended| started.is_some_and(|started| *ended >= started)) }
+    }
+}
+
+fn newest_runner(snapshot: &Snapshot) -> Option<&Allocation> {
+    let runners = snapshot.allocations.iter().filter(|one| one.task_group == "runner");
+    runners.max_by_key(|one| one.create_index)
+}
+
+fn last(task: &TaskState, kind: &str) -> Option<Timestamp> {
+    let event = task.events.iter().rev().find(|event| event.kind == kind)?;
+    Timestamp::from_nanosecond(i128::from(event.time)).ok()
+}
+
+fn parse(text: Option<&str>) -> Option<Timestamp> {
+    text?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(executor: serde_json::Value) -> Snapshot {
+        let runner = |index: u64, tasks: serde_json::Value| serde_json::json!({"TaskGroup": "runner", "CreateIndex": index, "TaskStates": tasks});
+        let allocations = [runner(9, serde_json::json!({ "executor": executor })), runner(3, serde_json::Value::Null)];
+        Snapshot {
+            allocations: allocations
+                .into_iter()
+                .map(|one| serde_json::from_value(one).expect("an allocation"))
+                .collect(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn event(kind: &str, second: i64) -> serde_json::Value {
+        serde_json::json!({"Type": kind, "Time": second * 1_000_000_000})
+    }
+
+    fn second(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    #[test]
+    fn the_last_start_and_the_end_after_it_count() {
+        let events = [event("Started", 10), event("Terminated", 12), event("Restarting", 13), event("Started", 20)];
+        let running = Times::of(&snapshot(serde_json::json!({ "State": "running", "Events": events })));
+        assert_eq!(running, Times { started: second(20), finished: None });
+
+        let ended = Times::of(&snapshot(serde_json::json!({
+            "State": "dead", "Events": [event("Started", 20), event("Terminated", 24)]
+        })));
+        assert_eq!(ended, Times { started: second(20), finished: second(24) });
+    }
+
+    #[test]
+    fn what_never_started_has_no_times() {
+        assert_eq!(Times::of(&Snapshot::default()), Times::default());
+        let task = serde_json::json!({"State": "dead", "FinishedAt": "2026-11-21T12:45:05Z"});
+        assert_eq!(Times::of(&snapshot(task)), Times::default());
+    }
+}
