@@ -63,18 +63,6 @@ impl Address {
             Self::Unix(path) => Self::Unix(path),
         }
     }
-
-    /// The same place with this port, where none was written.
-    #[must_use]
-    pub fn or_port(self, port: u16) -> Self {
-        match self {
-            Self::Web(mut url) if url.port().is_none() && url.scheme() == "http" => {
-                let _ = url.set_port(Some(port));
-                Self::Web(url)
-            }
-            other => other,
-        }
-    }
 }
 
 impl std::fmt::Display for Address {

@@ -1,0 +1,70 @@
+//! What was typed and what the environment says → what it means. The only reader of the environment.
+//!
+//! A flag beats its variable, and a variable that is set but empty counts as not set.
+
+mod own;
+mod service;
+mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::api::http::EndpointConfig;
+use crate::dispatcher::Settings;
+
+pub use own::{DEV_LISTEN, Overrides, SERVE_LISTEN};
+pub use source::{Environment, SettingsError, process};
+
+/// All that `serve` is told.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What the dispatcher works with.
+    pub dispatcher: Settings,
+    /// Where Nomad is.
+    pub nomad: EndpointConfig,
+    /// Where Consul is.
+    pub consul: EndpointConfig,
+    /// `ALBATROS_FORGE_CACERT`: an authority to trust beside the public ones, for forges.
+    pub forge_ca: Option<PathBuf>,
+}
+
+/// Reads everything that `serve` needs.
+///
+/// # Errors
+/// Names the variable and what it should hold, never a secret.
+pub fn serve(flags: &Overrides, environment: Environment<'_>) -> Result<ServeSettings, SettingsError> {
+    let own = own::read(flags, environment, SERVE_LISTEN)?;
+    Ok(ServeSettings {
+        listen: own.listen,
+        dispatcher: own.dispatcher,
+        nomad: nomad(environment)?,
+        consul: consul(environment)?,
+        forge_ca: own.forge_ca,
+    })
+}
+
+/// What `dev` is told: the same without services, and listening on this machine only.
+///
+/// # Errors
+/// As [`serve`].
+pub fn dev(flags: &Overrides, environment: Environment<'_>) -> Result<(SocketAddr, Settings), SettingsError> {
+    own::read(flags, environment, DEV_LISTEN).map(|own| (own.listen, own.dispatcher))
+}
+
+/// `NOMAD_*`, as Nomad's own clients mean them.
+///
+/// # Errors
+/// As [`serve`].
+pub fn nomad(environment: Environment<'_>) -> Result<EndpointConfig, SettingsError> {
+    service::nomad(source::Source::new(environment))
+}
+
+/// `CONSUL_*`, as Consul's own clients mean them.
+///
+/// # Errors
+/// As [`serve`].
+pub fn consul(environment: Environment<'_>) -> Result<EndpointConfig, SettingsError> {
+    service::consul(source::Source::new(environment))
+}
