@@ -1,5 +1,7 @@
 //! Role `serve`: webhooks in, dispatch, statuses out, log tails.
 
+mod logs;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,19 @@
+//! Log tails: however many people read a build's log, the engine is asked once.
+//!
+//! ```text
+//! engine ──LogSource──▶ feed ──append──▶ spool ──▶ reader ──▶ one HTTP answer
+//!                     (one task)   (unlinked file)   (each at its own pace)
+//! ```
+//!
+//! [`hub`] keeps at most one spool a log and bounds them all; [`feed`] fills one and closes it when nobody reads it any
+//! more; a [`reader`] takes bytes from the spool by offset, so a late one gets all of it and a slow one delays nobody.
+
+mod feed;
+mod hub;
+mod reader;
+mod recent;
+mod spool;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use hub::LogHub;
