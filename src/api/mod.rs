@@ -2,5 +2,6 @@
 
 pub mod consul;
 pub mod forge;
+pub mod git;
 pub mod http;
 pub mod nomad;

@@ -1,0 +1,64 @@
+//! The script's environment: what a build is given, and nothing else.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use super::settings::ExecSettings;
+
+/// Name and value of every variable of the script.
+pub(super) type Environment = Vec<(OsString, OsString)>;
+
+/// Makes HOME and TMPDIR, fresh, and says what the script's environment is.
+///
+/// # Errors
+/// When the directories cannot be made.
+pub(super) fn of(settings: &ExecSettings, workspace: &Path) -> io::Result<Environment> {
+    let home = settings.task_dir.join("home");
+    let tmp = settings.task_dir.join("tmp");
+    for dir in [&home, &tmp] {
+        std::fs::create_dir_all(dir)?;
+    }
+    // git refuses a workspace that another user made, as it is in images that run as any user.
+    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", quoted(workspace)))?;
+
+    let mut all: Environment = settings.image_vars.clone();
+    let mut put = |name: &str, value: OsString| {
+        all.retain(|(known, _)| known != name);
+        all.push((name.into(), value));
+    };
+    put("PATH", settings.script_path.clone());
+    put("HOME", home.into());
+    put("TMPDIR", tmp.into());
+    put("LANG", "C.UTF-8".into());
+    put("CI", "true".into());
+    put("ALBATROS", "true".into());
+    put("ALBATROS_BUILD", settings.build.clone().into());
+    put("REPO_URL", settings.repo_url.clone().into());
+    put("COMMIT", settings.commit.to_string().into());
+    put("BRANCH", settings.branch.clone().into());
+    put("FLAVOR", settings.flavor.clone().into());
+    for (name, value) in [("REF", &settings.git_ref), ("EVENT", &settings.event)] {
+        if let Some(value) = value {
+            put(name, value.clone().into());
+        }
+    }
+    if let Some(path) = settings.secret_path.as_deref().filter(|path| holds_secrets(path)) {
+        put("SECRET_PATH", path.into());
+    }
+    Ok(all)
+}
+
+/// A builder that demands a payload gets one newline where there are no secrets.
+fn holds_secrets(path: &Path) -> bool {
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() == 1 => std::fs::read(path).is_ok_and(|bytes| bytes != b"\n"),
+        Ok(file) => file.len() > 0,
+        Err(_) => false,
+    }
+}
+
+/// A path as a value of git's configuration.
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\""))
+}

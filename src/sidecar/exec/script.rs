@@ -1,0 +1,167 @@
+//! Running `.albatros`: by its executable bit, or by the interpreter its first line names.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
+
+use super::environment::Environment;
+use super::{Stops, after_signal, say};
+use crate::domain::id::CommitSha;
+
+/// Why the script was not run.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ScriptError {
+    #[error("no .albatros in {0}")]
+    None(CommitSha),
+    #[error(".albatros in {0} is not a file")]
+    NotAFile(CommitSha),
+    #[error(
+        ".albatros has neither the executable bit nor a #! line: \
+         make `#!/bin/sh` its first line, or type `git update-index --chmod=+x .albatros`"
+    )]
+    NotAProgram,
+    #[error(
+        ".albatros could not be started: its first line names the interpreter {0:?}, which is not there \
+         (in a file with Windows line ends that name ends with \\r)"
+    )]
+    NoInterpreter(OsString),
+    #[error(".albatros could not be started")]
+    Start(#[source] io::Error),
+    #[error(".albatros could not be read")]
+    Read(#[source] io::Error),
+    #[error("the end of .albatros was missed")]
+    Wait(#[source] io::Error),
+}
+
+impl ScriptError {
+    /// As shells have it: 126 found but cannot be run, 127 not found.
+    pub(super) fn code(&self) -> u8 {
+        match self {
+            Self::None(_) | Self::NotAFile(_) | Self::NotAProgram => 1,
+            Self::NoInterpreter(_) => 127,
+            Self::Start(_) | Self::Read(_) | Self::Wait(_) => 126,
+        }
+    }
+}
+
+/// Runs the script in the workspace until it ends, and gives its exit code, 128 and the number for a signal.
+pub(super) async fn run(
+    workspace: &Path,
+    commit: &CommitSha,
+    environment: &Environment,
+    stops: &mut Stops,
+) -> Result<u8, ScriptError> {
+    let line = command_line(&workspace.join(".albatros"), commit)?;
+    let mut script = start(&line, workspace, environment)?;
+    let group = script.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    loop {
+        tokio::select! {
+            status = script.wait() => return status.map(code).map_err(ScriptError::Wait),
+            number = stops.next() => if let (Some(group), Some(signal)) = (group, Signal::from_named_raw(number)) {
+                // A group that is gone was about to be noticed by `wait`.
+                let _ = kill_process_group(group, signal);
+            },
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
+        (None, Some(signal)) => after_signal(signal),
+        (None, None) => u8::MAX,
+    }
+}
+
+/// What is executed for the script, and the interpreter of its `#!` line.
+#[derive(Debug, PartialEq, Eq)]
+struct CommandLine {
+    program: PathBuf,
+    args: Vec<OsString>,
+    interpreter: Option<OsString>,
+}
+
+fn command_line(script: &Path, commit: &CommitSha) -> Result<CommandLine, ScriptError> {
+    let file = match std::fs::metadata(script) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ScriptError::None(commit.clone())),
+        Err(error) => return Err(ScriptError::Read(error)),
+    };
+    if !file.is_file() {
+        return Err(ScriptError::NotAFile(commit.clone()));
+    }
+    let shebang = shebang(&first_line(script).map_err(ScriptError::Read)?);
+    if file.permissions().mode() & 0o111 != 0 {
+        let interpreter = shebang.map(|(interpreter, _)| interpreter);
+        return Ok(CommandLine { program: script.to_owned(), args: Vec::new(), interpreter });
+    }
+    let (interpreter, option) = shebang.ok_or(ScriptError::NotAProgram)?;
+    say(&format!(".albatros has no executable bit; running it with {}", interpreter.to_string_lossy()));
+    let args = option.into_iter().chain([script.as_os_str().to_owned()]).collect();
+    Ok(CommandLine { program: PathBuf::from(&interpreter), args, interpreter: Some(interpreter) })
+}
+
+fn start(line: &CommandLine, workspace: &Path, environment: &Environment) -> Result<Child, ScriptError> {
+    let mut command = Command::new(&line.program);
+    command.args(&line.args).current_dir(workspace).env_clear().stdin(Stdio::null()).process_group(0);
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    command.spawn().map_err(|error| match &line.interpreter {
+        Some(interpreter) if error.kind() == io::ErrorKind::NotFound => ScriptError::NoInterpreter(interpreter.clone()),
+        Some(_) | None => ScriptError::Start(error),
+    })
+}
+
+/// As much of the first line as the kernel looks at.
+fn first_line(script: &Path) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    std::fs::File::open(script)?.take(256).read_to_end(&mut start)?;
+    Ok(start.split(|byte| *byte == b'\n').next().unwrap_or_default().to_vec())
+}
+
+/// Interpreter and its one argument, split as the kernel does.
+fn shebang(line: &[u8]) -> Option<(OsString, Option<OsString>)> {
+    let rest = trimmed(line.strip_prefix(b"#!")?);
+    let end = rest.iter().position(|byte| matches!(byte, b' ' | b'\t')).unwrap_or(rest.len());
+    let (interpreter, option) = rest.split_at_checked(end)?;
+    if interpreter.is_empty() {
+        return None;
+    }
+    let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+    let option = trimmed(option);
+    Some((text(interpreter), (!option.is_empty()).then(|| text(option))))
+}
+
+/// Without the blanks around it; a carriage return is none, for the kernel as for us.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let from = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let to = text.iter().rposition(|byte| !blank(byte)).map_or(from, |last| last + 1);
+    text.get(from..to).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interpreter_line_is_split_like_the_kernel_does() {
+        let split = |line: &str| {
+            shebang(line.as_bytes()).map(|(program, option)| {
+                (program.into_string().unwrap(), option.map(|text| text.into_string().unwrap()))
+            })
+        };
+        assert_eq!(split("#!/bin/sh"), Some(("/bin/sh".into(), None)));
+        assert_eq!(split("#! /usr/bin/env -S a b "), Some(("/usr/bin/env".into(), Some("-S a b".into()))));
+        assert_eq!(split("#!"), None);
+        assert_eq!(split("echo hello"), None);
+    }
+}

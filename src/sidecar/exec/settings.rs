@@ -1,0 +1,196 @@
+//! What the executor task's environment says: the build's meta and directories, in Nomad's names.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::domain::id::{CommitSha, IdError};
+
+/// Where a script's commands are looked for, unless a builder or an image says otherwise.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What `exec` was told.
+#[derive(Debug, Clone)]
+pub struct ExecSettings {
+    pub(super) repo_url: String,
+    pub(super) commit: CommitSha,
+    pub(super) branch: String,
+    pub(super) flavor: String,
+    pub(super) git_ref: Option<String>,
+    pub(super) event: Option<String>,
+    pub(super) build: String,
+    pub(super) alloc_dir: PathBuf,
+    pub(super) task_dir: PathBuf,
+    pub(super) secret_path: Option<PathBuf>,
+    pub(super) source: Source,
+    pub(super) script_path: OsString,
+    pub(super) git_path: OsString,
+    pub(super) git_vars: Vec<(OsString, OsString)>,
+    pub(super) image_vars: Vec<(OsString, OsString)>,
+}
+
+/// Where the workspace comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// REPO_URL, by git.
+    Remote,
+    /// A repository on this machine; only the local engine says so.
+    Local(PathBuf),
+    /// The files are there already; only the history is added, where there is one. Only `albatros run` says so.
+    Prepared(Option<PathBuf>),
+}
+
+/// Why the environment is not one of an executor task.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A variable is not there.
+    #[error("{0} is not set: `albatros exec` runs in the executor task of a build")]
+    Missing(String),
+    /// A variable is not text.
+    #[error("{0} is not UTF-8")]
+    NotText(String),
+    /// COMMIT is not a commit.
+    #[error("COMMIT cannot be built")]
+    Commit(#[from] IdError),
+}
+
+/// What only git is given: how to get through to the outside.
+const GIT_VARS: &[&str] = &[
+    "http_proxy",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+];
+
+/// What is never an image's own variable.
+const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_"];
+
+/// Files that a container engine leaves in every container.
+const CONTAINER_MARKS: &[&str] = &["/.dockerenv", "/run/.containerenv"];
+
+impl ExecSettings {
+    /// Reads the variables that Nomad (or the local engine) gives to a task.
+    ///
+    /// # Errors
+    /// When one that is needed is missing or senseless.
+    pub fn read(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
+        let in_container = CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists());
+        Self::parse(&Vars(vars.into_iter().collect()), in_container)
+    }
+
+    fn parse(vars: &Vars, in_container: bool) -> Result<Self, SettingsError> {
+        let alloc_dir = PathBuf::from(vars.need("NOMAD_ALLOC_DIR")?);
+        let git_path = vars.get("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
+        let default_path = if in_container { git_path.clone() } else { OsString::from(DEFAULT_PATH) };
+        Ok(Self {
+            repo_url: vars.need("NOMAD_META_REPO_URL")?,
+            commit: vars.need("NOMAD_META_COMMIT")?.parse()?,
+            branch: vars.need("NOMAD_META_BRANCH")?,
+            flavor: vars.need("NOMAD_META_FLAVOR")?,
+            git_ref: vars.text("NOMAD_META_REF")?,
+            event: vars.text("NOMAD_META_EVENT")?,
+            build: vars.text("NOMAD_JOB_ID")?.unwrap_or_default(),
+            task_dir: vars.get("NOMAD_TASK_DIR").map_or_else(|| alloc_dir.clone(), PathBuf::from),
+            alloc_dir,
+            secret_path: vars.get("SECRET_PATH").map(PathBuf::from),
+            source: source(vars),
+            script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
+            git_path,
+            git_vars: vars.only(|name| GIT_VARS.iter().any(|known| name == *known)),
+            image_vars: if in_container { vars.only(of_an_image) } else { Vec::new() },
+        })
+    }
+
+    /// Where the checkout goes.
+    #[must_use]
+    pub(super) fn workspace(&self) -> PathBuf {
+        self.alloc_dir.join("workspace")
+    }
+}
+
+fn source(vars: &Vars) -> Source {
+    let local = vars.get("ALBATROS_LOCAL_SOURCE").map(PathBuf::from);
+    if vars.get("ALBATROS_LOCAL_WORKSPACE").is_some() {
+        return Source::Prepared(local);
+    }
+    local.map_or(Source::Remote, Source::Local)
+}
+
+fn of_an_image(name: &OsStr) -> bool {
+    !NOT_OF_AN_IMAGE.iter().any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))
+}
+
+struct Vars(BTreeMap<OsString, OsString>);
+
+impl Vars {
+    /// Set but empty means unset.
+    fn get(&self, name: &str) -> Option<OsString> {
+        self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, SettingsError> {
+        let text = self.get(name).map(OsString::into_string).transpose();
+        text.map_err(|_bytes| SettingsError::NotText(name.to_owned()))
+    }
+
+    fn need(&self, name: &str) -> Result<String, SettingsError> {
+        self.text(name)?.ok_or_else(|| SettingsError::Missing(name.to_owned()))
+    }
+
+    fn only(&self, wanted: impl Fn(&OsStr) -> bool) -> Vec<(OsString, OsString)> {
+        self.0.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(more: &[(&str, &str)]) -> Vars {
+        let base = [
+            ("NOMAD_ALLOC_DIR", "/alloc"),
+            ("NOMAD_META_REPO_URL", "https://git.example/o/r"),
+            ("NOMAD_META_COMMIT", "0123456789012345678901234567890123456789"),
+            ("NOMAD_META_BRANCH", "main"),
+            ("NOMAD_META_FLAVOR", "default"),
+            ("PATH", "/opt/rust/bin:/bin"),
+            ("RUSTUP_HOME", "/opt/rust"),
+            ("NOMAD_TOKEN", "n0"),
+        ];
+        Vars(base.iter().chain(more).map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    #[test]
+    fn outside_a_container_nothing_of_the_agents_environment_is_kept() {
+        let settings = ExecSettings::parse(&task(&[]), false).unwrap();
+        assert_eq!(settings.script_path, DEFAULT_PATH);
+        assert!(settings.image_vars.is_empty());
+    }
+
+    #[test]
+    fn in_a_container_the_images_own_variables_are_kept_and_nomads_are_not() {
+        let settings = ExecSettings::parse(&task(&[]), true).unwrap();
+        assert_eq!(settings.script_path, "/opt/rust/bin:/bin");
+        let names: Vec<_> = settings.image_vars.iter().map(|(name, _)| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["PATH", "RUSTUP_HOME"]);
+    }
+
+    #[test]
+    fn a_missing_meta_is_named() {
+        let said = ExecSettings::parse(&task(&[("NOMAD_META_BRANCH", "")]), false).unwrap_err().to_string();
+        assert!(said.starts_with("NOMAD_META_BRANCH is not set"), "{said}");
+    }
+
+    #[test]
+    fn a_commit_that_is_none_is_refused() {
+        assert!(ExecSettings::parse(&task(&[("NOMAD_META_COMMIT", "--upload-pack=x")]), false).is_err());
+    }
+}
