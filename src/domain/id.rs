@@ -127,6 +127,20 @@ impl FromStr for ClaimId {
     }
 }
 
+impl ClaimId {
+    /// From the digest that it spells.
+    #[must_use]
+    pub fn from_digest(digest: [u8; 32]) -> Self {
+        Self(hex::encode(digest))
+    }
+}
+
+impl Default for BuilderName {
+    fn default() -> Self {
+        Self("builder".to_owned())
+    }
+}
+
 impl FromStr for BuilderName {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {

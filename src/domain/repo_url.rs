@@ -1,5 +1,15 @@
 //! A repository's address: as sent, and the one form that claims use.
 
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::percent;
+
+/// The longest address that is taken; every value a build is given ends there.
+const MAX_BYTES: usize = 4096;
+
 /// A repository's http(s) address, checked; made by `FromStr`.
 ///
 /// Canonical: scheme and host in lower case, no default port, no trailing `/`, path kept.
@@ -8,6 +18,35 @@
 pub struct RepoUrl {
     sent: String,
     canonical: String,
+}
+
+/// Why an address is not one of a repository; never repeats it, for it may hold a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RepoUrlError {
+    /// Another scheme, or none.
+    #[error("the repository's address must begin with http:// or https://")]
+    Scheme,
+    /// `user@` or `user:password@`.
+    #[error("the repository's address must not hold a user or password")]
+    Userinfo,
+    /// No host, or something that is none.
+    #[error("the repository's address has no valid host and port")]
+    Host,
+    /// Nothing behind the host.
+    #[error("the repository's address has no path")]
+    Path,
+    /// Control characters, spaces, backslashes, also percent-encoded.
+    #[error("the repository's address must not hold spaces, backslashes or control characters")]
+    Characters,
+    /// `.` or `..` between slashes, also percent-encoded.
+    #[error("the repository's address must not hold `.` or `..` between slashes")]
+    Dots,
+    /// `?` or `#`.
+    #[error("the repository's address must not hold a query or fragment")]
+    Query,
+    /// Longer than 4096 bytes.
+    #[error("the repository's address is longer than {MAX_BYTES} bytes")]
+    Length,
 }
 
 impl RepoUrl {
@@ -21,5 +60,104 @@ impl RepoUrl {
     #[must_use]
     pub fn canonical(&self) -> &str {
         &self.canonical
+    }
+
+    /// Where a configuration may stand, in the order of looking: (spelling, last part of the key). By the address as
+    /// sent, then by the canonical one; each in standard base64, then in the URL-safe one without padding.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(String, String)> {
+        let mut keys: Vec<(String, String)> = Vec::with_capacity(4);
+        for spelling in [&self.sent, &self.canonical] {
+            for suffix in [STANDARD.encode(spelling), URL_SAFE_NO_PAD.encode(spelling)] {
+                if !keys.iter().any(|(_, known)| *known == suffix) {
+                    keys.push((spelling.clone(), suffix));
+                }
+            }
+        }
+        keys
+    }
+
+    /// The last two parts of the path, the name without `.git`: how forges' APIs name a repository.
+    #[must_use]
+    pub fn owner_and_name(&self) -> Option<(&str, &str)> {
+        let (_, rest) = self.canonical.split_once("://")?;
+        let (_, path) = rest.split_once('/')?;
+        let (before, name) = path.rsplit_once('/')?;
+        let owner = before.rsplit('/').next()?;
+        let name = name.strip_suffix(".git").unwrap_or(name);
+        (!owner.is_empty() && !name.is_empty()).then_some((owner, name))
+    }
+}
+
+impl FromStr for RepoUrl {
+    type Err = RepoUrlError;
+
+    fn from_str(text: &str) -> Result<Self, RepoUrlError> {
+        if text.len() > MAX_BYTES {
+            return Err(RepoUrlError::Length);
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '\\') {
+            return Err(RepoUrlError::Characters);
+        }
+        let (scheme, rest) = text.split_once("://").ok_or(RepoUrlError::Scheme)?;
+        let scheme = scheme.to_ascii_lowercase();
+        let default_port = match scheme.as_str() {
+            "http" => 80,
+            "https" => 443,
+            _ => return Err(RepoUrlError::Scheme),
+        };
+        let (authority, path) = rest.find(['/', '?', '#']).map_or((rest, ""), |at| rest.split_at(at));
+        if authority.contains('@') {
+            return Err(RepoUrlError::Userinfo);
+        }
+        check_path(path)?;
+        let host = canonical_host(authority, default_port)?;
+        let canonical = format!("{scheme}://{host}{}", path.trim_end_matches('/'));
+        Ok(Self { sent: text.to_owned(), canonical })
+    }
+}
+
+fn check_path(path: &str) -> Result<(), RepoUrlError> {
+    if path.contains(['?', '#']) {
+        return Err(RepoUrlError::Query);
+    }
+    if path.trim_end_matches('/').is_empty() {
+        return Err(RepoUrlError::Path);
+    }
+    let plain = percent::decode(path.as_bytes(), false);
+    if plain.iter().any(|b| b.is_ascii_control() || *b == b'\\') {
+        return Err(RepoUrlError::Characters);
+    }
+    if plain.split(|b| *b == b'/').any(|part| part == b"." || part == b"..") {
+        return Err(RepoUrlError::Dots);
+    }
+    Ok(())
+}
+
+fn canonical_host(authority: &str, default_port: u16) -> Result<String, RepoUrlError> {
+    let bracket = authority.rfind(']').unwrap_or(0);
+    let colon = authority.rfind(':').filter(|at| *at > bracket || !authority.starts_with('['));
+    let (host, port) = match colon {
+        Some(at) => (authority.get(..at).unwrap_or_default(), authority.get(at + 1..).unwrap_or_default()),
+        None => (authority, ""),
+    };
+    let host = host.to_ascii_lowercase();
+    let fits = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']').is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')),
+    };
+    if !fits {
+        return Err(RepoUrlError::Host);
+    }
+    if port.is_empty() {
+        return Ok(host);
+    }
+    if !port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(RepoUrlError::Host);
+    }
+    match port.parse::<u16>() {
+        Ok(0) | Err(_) => Err(RepoUrlError::Host),
+        Ok(port) if port == default_port => Ok(host),
+        Ok(port) => Ok(format!("{host}:{port}")),
     }
 }
