@@ -1,1 +1,140 @@
-//! To come.
+//! Credentials of a delivery. What passed has a type of its own.
+
+use subtle::ConstantTimeEq as _;
+
+use super::config::RepoConfig;
+use super::delivery::Incoming;
+use super::key;
+use super::secret::Secret;
+
+/// The JSON text of a delivery whose credential was checked. [`verify`] is the one way to make it for a delivery.
+#[derive(Debug, Clone, Copy)]
+pub struct Verified<'a>(&'a [u8]);
+
+impl<'a> Verified<'a> {
+    /// The JSON text.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// For `albatros explain` alone: a body that lies in a file and is not a delivery counts as verified.
+    #[must_use]
+    pub fn unsigned_for_explain(json: &'a [u8]) -> Self {
+        Self(json)
+    }
+}
+
+/// Why a credential is none. For the log and for `explain`; a stranger is told nothing but 401.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// A secret is configured, and no signature header is there.
+    #[error("the delivery is not signed, but hook.secret is set")]
+    Unsigned,
+    /// Only `X-Hub-Signature`.
+    #[error("the delivery is signed with SHA-1 only")]
+    Sha1Only,
+    /// A header twice.
+    #[error("the header {0} stands twice")]
+    Double(&'static str),
+    /// Empty, not hexadecimal, or of the wrong length.
+    #[error("{0} is not a HMAC-SHA256 in hexadecimal")]
+    Malformed(&'static str),
+    /// A signature by somebody else, or of another body.
+    #[error("{0} does not match hook.secret and this body")]
+    Wrong(&'static str),
+    /// No token.
+    #[error("the delivery carries no token")]
+    NoToken,
+    /// The token is given twice.
+    #[error("the delivery carries more than one ?token=")]
+    TokenTwice,
+    /// Another token.
+    #[error("the delivery's token is not hook.token")]
+    WrongToken,
+}
+
+const SIGNATURES: [(&str, &str); 3] =
+    [("X-Gitea-Signature", ""), ("X-Forgejo-Signature", ""), ("X-Hub-Signature-256", "sha256=")];
+
+/// Checks the credential: the signature where `hook.secret` is set, else the token. Every signature that is there must
+/// be right, and at least one must be there. `json` is the JSON text of the same delivery: a form is signed over it
+/// (Gitea) or over the body (GitHub).
+///
+/// # Errors
+/// See [`Refused`].
+pub fn verify<'a>(incoming: &Incoming<'_>, json: &'a [u8], config: &RepoConfig) -> Result<Verified<'a>, Refused> {
+    if config.hook_secrets.is_empty() {
+        token(incoming, &config.hook_tokens)?;
+    } else {
+        signature(incoming, json, &config.hook_secrets)?;
+    }
+    Ok(Verified(json))
+}
+
+/// Does the work of [`verify`] for nobody, so that an unknown repository takes as long to refuse as a bad signature.
+pub fn decoy(json: &[u8]) {
+    std::hint::black_box(key::mac(&Secret::new("no repository has this key"), &[json]));
+}
+
+fn signature(incoming: &Incoming<'_>, json: &[u8], secrets: &[Secret]) -> Result<(), Refused> {
+    let mut given = Vec::with_capacity(SIGNATURES.len());
+    for (name, prefix) in SIGNATURES {
+        if let Some(value) = incoming.header(name).map_err(|double| Refused::Double(double.0))? {
+            given.push((name, digest(name, prefix, value)?));
+        }
+    }
+    if given.is_empty() {
+        let sha1 = incoming.header("X-Hub-Signature").is_ok_and(|value| value.is_none());
+        return Err(if sha1 { Refused::Unsigned } else { Refused::Sha1Only });
+    }
+    let mut expected = Vec::with_capacity(2 * secrets.len());
+    for secret in secrets {
+        expected.push(key::mac(secret, &[json]));
+        if incoming.body != json {
+            expected.push(key::mac(secret, &[incoming.body]));
+        }
+    }
+    for (name, digest) in given {
+        let mut right = subtle::Choice::from(0);
+        for one in &expected {
+            right |= one.ct_eq(&digest);
+        }
+        if !bool::from(right) {
+            return Err(Refused::Wrong(name));
+        }
+    }
+    Ok(())
+}
+
+fn digest(name: &'static str, prefix: &str, value: &str) -> Result<[u8; 32], Refused> {
+    let mut digest = [0_u8; 32];
+    let hex = value.strip_prefix(prefix).ok_or(Refused::Malformed(name))?;
+    hex::decode_to_slice(hex, &mut digest).map_err(|_| Refused::Malformed(name))?;
+    Ok(digest)
+}
+
+fn token(incoming: &Incoming<'_>, tokens: &[Secret]) -> Result<(), Refused> {
+    let asked = match incoming.query_values("token").as_slice() {
+        [] => None,
+        [one] => one.clone(),
+        [_, _, ..] => return Err(Refused::TokenTwice),
+    };
+    let authorization = incoming.header("Authorization").map_err(|double| Refused::Double(double.0))?;
+    let bearer = authorization.and_then(bearer);
+    if asked.is_none() && bearer.is_none() {
+        return Err(Refused::NoToken);
+    }
+    let mut right = false;
+    for token in tokens {
+        right |= asked.as_deref().is_some_and(|given| token.matches(given));
+        right |= bearer.is_some_and(|given| token.matches(given));
+    }
+    if right { Ok(()) } else { Err(Refused::WrongToken) }
+}
+
+/// The token of `Authorization: Bearer …`.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

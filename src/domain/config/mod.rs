@@ -1,0 +1,107 @@
+//! One repository's configuration: the JSON value under its Consul key.
+
+mod field;
+mod parse;
+
+use std::collections::BTreeMap;
+
+use super::duration::Span;
+use super::id::{BuilderName, Flavor};
+use super::secret::Secret;
+
+/// A repository's configuration, checked. Made by [`RepoConfig::parse`] only.
+#[derive(Debug, Clone)]
+pub struct RepoConfig {
+    /// The first of `hook.secret`, else of `hook.token`: keys claims, links and payload traces.
+    pub claim_key: Secret,
+    /// `hook.secret`: keys for an HMAC over the body; the first signs. Never holds an empty one.
+    pub hook_secrets: Vec<Secret>,
+    /// `hook.token`: what `?token=` or a bearer must equal; the first keys claims where there is no secret.
+    pub hook_tokens: Vec<Secret>,
+    /// `gitea` (or `forgejo`) or `github`: where statuses go.
+    pub forge: Option<ForgeConfig>,
+    /// `trusted.senders`.
+    pub trusted: Vec<TrustedSender>,
+    /// `trusted.repository_id` or `repository_id`: the repository's number, which a trusted push must carry once given.
+    pub repository_id: Option<u64>,
+    /// `inject`: the file of secrets for trusted builds, byte for byte.
+    pub inject: Option<Secret>,
+    /// `builders.default`.
+    pub builder: BuilderName,
+    /// `builders.untrusted`: takes every untrusted build; where absent they go where a trusted one would.
+    pub untrusted_builder: Option<BuilderName>,
+    /// `builders.flavors`.
+    pub flavors: BTreeMap<Flavor, FlavorConfig>,
+    /// `pull_requests`.
+    pub pull_requests: PullPolicy,
+    /// `private`; absent means what the delivery says.
+    pub private: Option<bool>,
+    /// `tokens`; absent means that `hook.token` does both.
+    pub tokens: Option<PeopleTokens>,
+    /// `timeout`, from the executor's start. Default 1h.
+    pub timeout: Span,
+}
+
+/// Where and how statuses are posted.
+#[derive(Debug, Clone)]
+pub struct ForgeConfig {
+    /// Which API.
+    pub kind: ForgeKind,
+    /// The forge's address without a trailing slash; for GitHub the API's address.
+    pub url: url::Url,
+    /// The token that may write statuses.
+    pub token: Secret,
+}
+
+/// The APIs that statuses are posted with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForgeKind {
+    /// Gitea and Forgejo.
+    Gitea,
+    /// GitHub.
+    Github,
+}
+
+/// An entry of `trusted.senders`: a login (ASCII case ignored) and, once given, an id that must match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedSender {
+    /// The login.
+    pub login: String,
+    /// The account's number.
+    pub id: Option<u64>,
+}
+
+/// An entry of `builders.flavors`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlavorConfig {
+    /// The builder; the default one where absent.
+    pub builder: Option<BuilderName>,
+    /// What `IMAGE` says.
+    pub image: Option<String>,
+}
+
+/// What happens to pull requests that are not of this repository's own branches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// Wait for `approve`.
+    #[default]
+    Hold,
+    /// Build at once, never with secrets.
+    Build,
+    /// Do nothing.
+    Ignore,
+}
+
+/// Bearers for people.
+#[derive(Debug, Clone, Default)]
+pub struct PeopleTokens {
+    /// May read private pages and logs.
+    pub read: Vec<Secret>,
+    /// May cancel, retry, approve and trigger; may read too.
+    pub act: Vec<Secret>,
+}
+
+/// Why a configuration cannot be used: names the field, never repeats a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("configuration: {0}")]
+pub struct ConfigError(pub String);

@@ -1,0 +1,177 @@
+//! A webhook's delivery: what was sent, and what it comes down to.
+//!
+//! ```text
+//! Incoming ─▶ json_text ─▶ peek ─▶ (configuration, verify) ─▶ parse ─▶ Event
+//! ```
+
+mod body;
+mod gitea;
+mod github;
+mod pull;
+mod push;
+
+use std::borrow::Cow;
+
+use super::event::{Event, EventKind};
+use super::id::Flavor;
+use super::json::{JsonError, shown};
+use super::percent;
+use super::repo_url::RepoUrlError;
+use super::verify::Verified;
+
+pub use body::{json_text, peek};
+
+/// A request as it came over the wire, nothing of it trusted.
+#[derive(Debug, Clone, Copy)]
+pub struct Incoming<'a> {
+    /// Names in any case, values as sent.
+    pub headers: &'a [(String, String)],
+    /// What stands behind the `?`.
+    pub query: &'a str,
+    /// The raw body.
+    pub body: &'a [u8],
+}
+
+/// Why a delivery is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The request makes no sense.
+    #[error("{0}")]
+    BadRequest(Cow<'static, str>),
+    /// The body is not JSON as it should be.
+    #[error("the body cannot be read")]
+    Json(#[from] JsonError),
+    /// The repository's address is none.
+    #[error(transparent)]
+    Repository(#[from] RepoUrlError),
+    /// The payload is not what its event promises.
+    #[error("the body is not a {event} delivery as the forge documents it")]
+    Payload {
+        /// Which event.
+        event: &'static str,
+        /// What the reader says.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A content type that no forge sends.
+    #[error("expected JSON, or a form with a `payload`")]
+    Unsupported,
+    /// Understood, but with a value that is not taken.
+    #[error("{0}")]
+    Unprocessable(String),
+}
+
+/// What a refusal is to HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// 400.
+    BadRequest,
+    /// 415.
+    Unsupported,
+    /// 422.
+    Unprocessable,
+}
+
+impl DeliveryError {
+    /// Which answer this is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::BadRequest(_) | Self::Json(_) | Self::Repository(_) | Self::Payload { .. } => Class::BadRequest,
+            Self::Unsupported => Class::Unsupported,
+            Self::Unprocessable(_) => Class::Unprocessable,
+        }
+    }
+}
+
+/// The same header twice: two readers could take it for two different things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the header {0} stands twice")]
+pub struct DoubleHeader(pub &'static str);
+
+impl From<DoubleHeader> for DeliveryError {
+    fn from(double: DoubleHeader) -> Self {
+        Self::BadRequest(double.to_string().into())
+    }
+}
+
+impl<'a> Incoming<'a> {
+    /// A header's value.
+    ///
+    /// # Errors
+    /// When it is there more than once.
+    pub fn header(&self, name: &'static str) -> Result<Option<&'a str>, DoubleHeader> {
+        let mut values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let first = values.next().map(|(_, value)| value.as_str());
+        if values.next().is_some() { Err(DoubleHeader(name)) } else { Ok(first) }
+    }
+
+    /// The values of a name in the query, decoded.
+    #[must_use]
+    pub fn query_values(&self, name: &str) -> Vec<Option<String>> {
+        percent::form_values(self.query.as_bytes(), name)
+    }
+
+    /// `?flavor=`, or `default`.
+    ///
+    /// # Errors
+    /// When it is given twice or is no flavor.
+    pub fn flavor(&self) -> Result<Flavor, DeliveryError> {
+        match self.query_values("flavor").as_slice() {
+            [] => Ok(Flavor::default()),
+            [Some(one)] => one.parse().map_err(|why: super::id::IdError| DeliveryError::Unprocessable(why.to_string())),
+            [None] => Err(DeliveryError::Unprocessable("flavor: not UTF-8".to_owned())),
+            [_, _, ..] => Err(DeliveryError::BadRequest("the flavor is given twice".into())),
+        }
+    }
+}
+
+/// Who speaks, told by the first of these headers that is there: Gitea sends GitHub's too, Forgejo all three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forge {
+    Gitea,
+    Github,
+}
+
+const EVENT_HEADERS: [(&str, Forge); 3] =
+    [("X-Gitea-Event", Forge::Gitea), ("X-Forgejo-Event", Forge::Gitea), ("X-GitHub-Event", Forge::Github)];
+
+fn event_name<'a>(incoming: &Incoming<'a>) -> Result<Option<(Forge, &'a str)>, DoubleHeader> {
+    for (header, forge) in EVENT_HEADERS {
+        if let Some(name) = incoming.header(header)? {
+            return Ok(Some((forge, name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads a verified delivery in full. Without an event header it is a push as Gitea sends it.
+///
+/// # Errors
+/// When the payload is not what the header promises, or holds a value that is not taken.
+pub fn parse(incoming: &Incoming<'_>, verified: &Verified<'_>) -> Result<Event, DeliveryError> {
+    let json = verified.bytes();
+    match event_name(incoming)? {
+        None | Some((Forge::Gitea, "push")) => push::read(json),
+        Some((Forge::Github, "push")) => push::read(json),
+        Some((Forge::Gitea, "pull_request" | "pull_request_sync")) => gitea::pull_request(json),
+        Some((Forge::Github, "pull_request")) => github::pull_request(json),
+        Some((_, name)) => Ok(other(name)),
+    }
+}
+
+fn other(name: &str) -> Event {
+    let reason = match name {
+        "" => "an event without a name is not built".to_owned(),
+        "ping" => "ping: the hook works".to_owned(),
+        "create" => "create: the push itself is built".to_owned(),
+        "delete" => "delete: a ref was deleted, there is nothing to build".to_owned(),
+        "status" => "status: a commit status is no change".to_owned(),
+        _ => format!("{}: this event is not built", shown(name)),
+    };
+    Event::Ignored { kind: None, reason }
+}
+
+fn ignored(kind: EventKind, reason: impl Into<String>) -> Event {
+    Event::Ignored { kind: Some(kind), reason: reason.into() }
+}

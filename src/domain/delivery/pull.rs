@@ -1,0 +1,114 @@
+//! Pull requests: what the forges have in common once their words are read.
+
+use serde::Deserialize;
+
+use super::push::{Account, Repository, sha};
+use super::{DeliveryError, ignored};
+use crate::domain::event::{Change, Event, EventKind, Pull, PullOrigin};
+use crate::domain::json::shown;
+
+/// A delivery about a pull request. Gitea and GitHub name these fields alike.
+#[derive(Deserialize)]
+pub(super) struct PullDelivery {
+    pub(super) action: String,
+    number: Option<u64>,
+    pull_request: PullRequest,
+    #[serde(default)]
+    repository: Repository,
+    sender: Option<Account>,
+}
+
+#[derive(Deserialize)]
+struct PullRequest {
+    number: Option<u64>,
+    state: Option<String>,
+    #[serde(default)]
+    merged: Option<bool>,
+    user: Option<Account>,
+    head: Head,
+    base: Base,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    label: Option<String>,
+    #[serde(rename = "ref", default)]
+    git_ref: String,
+    sha: String,
+    repo: Option<Repository>,
+}
+
+#[derive(Deserialize)]
+struct Base {
+    repo: Option<Repository>,
+}
+
+/// What an action asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// There is a new commit to look at, or an old one again.
+    Build,
+    /// Closed or merged.
+    Close,
+    /// Labels, reviews, titles.
+    Nothing,
+}
+
+pub(super) fn read(json: &[u8]) -> Result<PullDelivery, DeliveryError> {
+    serde_json::from_slice(json).map_err(|source| DeliveryError::Payload { event: "pull_request", source })
+}
+
+pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, DeliveryError> {
+    let pull = &delivery.pull_request;
+    let number = delivery.number.or(pull.number).filter(|n| *n > 0);
+    let Some(number) = number else { return Err(DeliveryError::BadRequest("the pull request has no number".into())) };
+    match action {
+        Action::Build => {}
+        Action::Close => {
+            let how = if pull.merged == Some(true) { "merged" } else { "closed" };
+            return Ok(Event::PullClosed { number, reason: format!("pull request {number} was {how}") });
+        }
+        Action::Nothing => {
+            let reason = format!("pull request {number}: `{}` brings no new commit", shown(&delivery.action));
+            return Ok(ignored(EventKind::PullRequest, reason));
+        }
+    }
+    if pull.state.as_deref() == Some("closed") {
+        return Ok(ignored(EventKind::PullRequest, format!("pull request {number} is closed")));
+    }
+    let Some(origin) = origin(&delivery) else {
+        let reason = format!("pull request {number} is from a branch of this repository: its push is built already");
+        return Ok(ignored(EventKind::PullRequest, reason));
+    };
+    let commit = sha(&pull.head.sha)?;
+    if commit.is_zero() {
+        return Ok(ignored(EventKind::PullRequest, format!("pull request {number} has no commit")));
+    }
+    let author = delivery.pull_request.user.map(|user| user.login).unwrap_or_default();
+    Ok(Event::Change(Change {
+        kind: EventKind::PullRequest,
+        git_ref: format!("refs/pull/{number}/head"),
+        branch: format!("pull/{number}/head"),
+        before: String::new(),
+        commit,
+        repository_id: delivery.repository.id,
+        private: delivery.repository.is_private(),
+        sender: delivery.sender.into(),
+        pull: Some(Pull { number, origin, author }),
+    }))
+}
+
+/// Where the commits come from; none for a branch of the same repository. In an AGit pull request of a mere reader the
+/// head's repository equals the base's, so it is told by its empty label or its ref.
+fn origin(delivery: &PullDelivery) -> Option<PullOrigin> {
+    let (head, base) = (&delivery.pull_request.head, &delivery.pull_request.base);
+    let Some(repo) = &head.repo else { return Some(PullOrigin::Gone) };
+    let special = ["refs/pull/", "refs/for/", "refs/draft/", "refs/for-review/"];
+    if head.label.as_deref().is_none_or(str::is_empty) || special.iter().any(|prefix| head.git_ref.starts_with(prefix))
+    {
+        return Some(PullOrigin::Agit);
+    }
+    let base_id = base.repo.as_ref().and_then(|base| base.id);
+    let same = repo.id.is_some() && repo.id == base_id && repo.id == delivery.repository.id;
+    if same { None } else { Some(PullOrigin::Fork) }
+}

@@ -1,0 +1,54 @@
+//! What a repository's first hook credential keys: claims, links to private builds, and the trace of a payload.
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use super::config::RepoConfig;
+use super::id::BuildId;
+use super::secret::Secret;
+
+const BUILD_LABEL: &[u8] = b"albatros key v1\0";
+const PAYLOAD_LABEL: &[u8] = b"albatros payload v1\0";
+/// SHA-256's block, which is how long an HMAC's key is in the end.
+const BLOCK: usize = 64;
+
+/// HMAC-SHA256 of the parts one after another.
+pub(super) fn mac(key: &Secret, parts: &[&[u8]]) -> [u8; 32] {
+    let key = key.expose().as_bytes();
+    let mut block = [0_u8; BLOCK];
+    let hashed = Sha256::digest(key);
+    let short = if key.len() > BLOCK { hashed.as_slice() } else { key };
+    for (to, from) in block.iter_mut().zip(short) {
+        *to = *from;
+    }
+    let mut mac = Hmac::<Sha256>::new(&block.into());
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// What a link to a private build carries: good for reading that build alone.
+#[must_use]
+pub fn build_key(config: &RepoConfig, build: &BuildId) -> String {
+    hex::encode(mac(&config.claim_key, &[BUILD_LABEL, build.as_str().as_bytes()]))
+}
+
+/// Whether `given` is a key of that build; a credential that was rotated but still stands in the list counts too.
+#[must_use]
+pub fn opens(config: &RepoConfig, build: &BuildId, given: &str) -> bool {
+    let mut right = subtle::Choice::from(0);
+    let credentials = if config.hook_secrets.is_empty() { &config.hook_tokens } else { &config.hook_secrets };
+    for credential in credentials {
+        let expected = hex::encode(mac(credential, &[BUILD_LABEL, build.as_str().as_bytes()]));
+        right |= expected.as_bytes().ct_eq(given.as_bytes());
+    }
+    right.into()
+}
+
+/// What a record keeps of a payload.
+#[must_use]
+pub fn payload_hmac(config: &RepoConfig, payload: &Secret) -> String {
+    hex::encode(mac(&config.claim_key, &[PAYLOAD_LABEL, payload.expose().as_bytes()]))
+}
