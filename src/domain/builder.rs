@@ -1,5 +1,7 @@
 //! What a builder (a parameterized Nomad job) takes, read from `GET /v1/job/<name>`.
 
+use super::nomad::{Job, Task};
+
 /// Whether a builder takes a payload; Nomad's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PayloadMode {
@@ -25,4 +27,43 @@ pub struct BuilderShape {
     pub has_controller: bool,
     /// The job's `JobModifyIndex`.
     pub modify_index: u64,
+}
+
+/// Why a job is no builder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BuilderError {
+    /// It takes no dispatch.
+    #[error("the job is not parameterized")]
+    NotParameterized,
+    /// It was stopped.
+    #[error("the job is stopped")]
+    Stopped,
+}
+
+impl BuilderShape {
+    /// Reads a job.
+    ///
+    /// # Errors
+    /// When nothing can be dispatched from it.
+    pub fn of(job: &Job) -> Result<Self, BuilderError> {
+        let takes = job.parameterized_job.as_ref().ok_or(BuilderError::NotParameterized)?;
+        if job.stop {
+            return Err(BuilderError::Stopped);
+        }
+        let controller = |task: &Task| {
+            task.name == "controller" && task.identities.iter().any(|identity| identity.name == "albatros")
+        };
+        let runner = job.task_groups.iter().filter(|group| group.name == "runner");
+        Ok(Self {
+            meta_required: takes.meta_required.clone(),
+            meta_optional: takes.meta_optional.clone(),
+            payload: match takes.payload.as_str() {
+                "required" => PayloadMode::Required,
+                "forbidden" => PayloadMode::Forbidden,
+                _ => PayloadMode::Optional,
+            },
+            has_controller: runner.flat_map(|group| &group.tasks).any(controller),
+            modify_index: job.job_modify_index,
+        })
+    }
 }
