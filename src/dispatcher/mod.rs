@@ -1,4 +1,22 @@
 //! Role `serve`: webhooks in, dispatch, statuses out, log tails.
+//!
+//! [`routes`] has all of the HTTP surface on one screen, [`hook`] the way of a delivery, `follower` what goes on
+//! behind it, `logs` the tails.
+
+mod access;
+mod answer;
+mod claim;
+mod builds;
+mod dispatch;
+mod health;
+mod held;
+mod hook;
+mod known;
+mod listen;
+mod metrics;
+mod people;
+mod routes;
+mod trigger;
 
 mod logs;
 
@@ -6,11 +24,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::domain::config::PeopleTokens;
+use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
+
+use known::KnownBuilds;
+use metrics::Metrics;
 
 /// What `serve` was told, after parsing; `cli::settings` makes it.
 #[derive(Debug, Clone)]
@@ -46,7 +70,52 @@ pub struct App {
     pub registry: Registry,
     /// For forges: no credentials of ours but the repository's.
     pub forge_client: reqwest::Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) known: KnownBuilds,
+    pub(crate) shutdown: CancellationToken,
 }
 
 /// Shared by all tasks of a server.
 pub type SharedApp = Arc<App>;
+
+impl App {
+    /// Puts the pieces together; nothing runs yet.
+    #[must_use]
+    pub fn new(settings: Settings, engine: Engine, registry: Registry, forge_client: reqwest::Client) -> SharedApp {
+        Arc::new(Self {
+            settings,
+            engine,
+            registry,
+            forge_client,
+            metrics: Metrics::new(),
+            known: KnownBuilds::default(),
+            shutdown: CancellationToken::new(),
+        })
+    }
+
+    /// What a claim is made over beside the change itself.
+    pub(crate) fn site(&self) -> Site {
+        Site {
+            prefix: self.settings.prefix.clone(),
+            region: self.settings.region.clone(),
+            namespace: self.settings.namespace.clone(),
+        }
+    }
+
+    /// A link to a path of ours: absolute where `ALBATROS_URL` is set.
+    pub(crate) fn link(&self, path: &str) -> String {
+        match &self.settings.url {
+            Some(base) => format!("{}{path}", base.as_str().trim_end_matches('/')),
+            None => path.to_owned(),
+        }
+    }
+}
+
+/// Serves until `shutdown` is cancelled: the listener, and the follower beside it.
+///
+/// # Errors
+/// When the listener breaks.
+pub async fn serve(app: SharedApp, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
+    let _ = (app, listener, shutdown);
+    Ok(())
+}

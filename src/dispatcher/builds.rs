@@ -1,0 +1,334 @@
+//! Builds as people and programs see them: one, or a list.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::access::{self, Credentials};
+use super::answer::{Answer, Problem};
+use super::hook::registry_down;
+use super::known::{self, Known, LookupError, Tracked};
+use super::{App, SharedApp};
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::outcome::{self, Outcome, Verdict};
+use crate::domain::record::{Done, Phase, Record};
+use crate::domain::status;
+
+/// One build in an answer. Absent fields are not known.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BuildView {
+    pub(crate) build: Option<BuildId>,
+    pub(crate) claim: Option<ClaimId>,
+    /// held, claimed, queued, unplaceable, preparing, running, waiting; or the outcome's word.
+    pub(crate) state: &'static str,
+    /// The sentence for people.
+    pub(crate) reason: String,
+    /// Whether it is over.
+    pub(crate) ended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) repo: Option<String>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub(crate) git_ref: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flavor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sender: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted: Option<bool>,
+    pub(crate) private: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pull_request: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) finished: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<String>,
+}
+
+impl BuildView {
+    fn of_record(app: &App, claim: &ClaimId, record: &Record, verdict: &Verdict) -> Self {
+        let mut view = Self {
+            build: record.build.clone(),
+            claim: Some(claim.clone()),
+            repo: Some(record.repo.clone()),
+            git_ref: Some(record.git_ref.clone()),
+            commit: Some(record.commit.to_string()),
+            flavor: Some(record.flavor.to_string()),
+            event: Some(record.event.as_str()),
+            sender: Some(record.sender.login.clone()),
+            trusted: Some(record.trusted),
+            private: record.private,
+            pull_request: record.pull.as_ref().map(|pull| pull.number),
+            created: Some(record.created),
+            started: record.started,
+            finished: record.finished,
+            log: record.build.as_ref().map(|build| log_link(app, build)),
+            ..Self::unknown()
+        };
+        view.set_verdict(verdict);
+        if matches!(verdict, Verdict::Open { .. }) {
+            match record.phase {
+                Phase::Held => (view.state, view.reason) = ("held", "waiting for approval".to_owned()),
+                Phase::Claimed => (view.state, view.reason) = ("claimed", "waiting for Nomad".to_owned()),
+                Phase::Dispatched | Phase::Ended { .. } => {}
+            }
+        }
+        view
+    }
+
+    fn of_done(app: &App, claim: &ClaimId, done: &Done) -> Self {
+        let mut view = Self {
+            build: done.build.clone(),
+            claim: Some(claim.clone()),
+            repo: Some(done.repo.clone()),
+            git_ref: Some(done.git_ref.clone()),
+            commit: Some(done.commit.to_string()),
+            flavor: Some(done.flavor.to_string()),
+            event: Some(done.event.as_str()),
+            private: done.private,
+            pull_request: done.pull_request,
+            created: Some(done.created),
+            started: done.started,
+            finished: Some(done.finished),
+            log: done.build.as_ref().map(|build| log_link(app, build)),
+            ..Self::unknown()
+        };
+        view.set_verdict(&Verdict::Ended(done.outcome.clone()));
+        view
+    }
+
+    fn unknown() -> Self {
+        Self {
+            build: None,
+            claim: None,
+            state: "waiting",
+            reason: String::new(),
+            ended: false,
+            exit_code: None,
+            repo: None,
+            git_ref: None,
+            commit: None,
+            flavor: None,
+            event: None,
+            sender: None,
+            trusted: None,
+            private: true,
+            pull_request: None,
+            created: None,
+            started: None,
+            finished: None,
+            log: None,
+        }
+    }
+
+    fn set_verdict(&mut self, verdict: &Verdict) {
+        (self.state, self.reason) = match verdict {
+            Verdict::Ended(outcome) => (outcome.word(), status::sentence(outcome)),
+            Verdict::Queued { reason } => ("queued", reason.clone()),
+            Verdict::Unplaceable { reason } => ("unplaceable", reason.clone()),
+            Verdict::Preparing => ("preparing", "preparing".to_owned()),
+            Verdict::Running => ("running", "running".to_owned()),
+            Verdict::Open { reason, .. } => ("waiting", reason.clone()),
+        };
+        self.ended = matches!(verdict, Verdict::Ended(_));
+        self.exit_code = match verdict {
+            Verdict::Ended(Outcome::Success) => Some(0),
+            Verdict::Ended(Outcome::Failure { exit_code, .. } | Outcome::Oom { exit_code }) => Some(*exit_code),
+            _ => None,
+        };
+    }
+
+    /// What a list shows of an open record, without asking the engine.
+    fn glance(record: &Record) -> Verdict {
+        match &record.phase {
+            Phase::Ended { outcome } => Verdict::Ended(outcome.clone()),
+            Phase::Dispatched if record.started.is_some() => Verdict::Running,
+            Phase::Dispatched => Verdict::Queued { reason: String::new() },
+            Phase::Held | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
+        }
+    }
+}
+
+fn log_link(app: &App, build: &BuildId) -> String {
+    app.link(&format!("/build?job={}&log=stdout", super::claim::url_encoded(build.as_str())))
+}
+
+/// How far a build is, now.
+pub(crate) async fn verdict_of(app: &App, known: &Known) -> Result<Verdict, LookupError> {
+    let stop = match &known.tracked {
+        Tracked::Done(done) => return Ok(Verdict::Ended(done.outcome.clone())),
+        Tracked::Open(stored) => match &stored.value.phase {
+            Phase::Ended { outcome } => return Ok(Verdict::Ended(outcome.clone())),
+            Phase::Held | Phase::Claimed | Phase::Dispatched => stored.value.stop.as_ref(),
+        },
+        Tracked::Not => None,
+    };
+    Ok(outcome::judge(&app.engine.observe(&known.build).await?, stop))
+}
+
+/// The build's id from its two path segments.
+pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {
+    format!("{builder}/{child}").parse().map_err(|_no_id| Problem::not_found())
+}
+
+/// What is known of a build, if this caller may see it.
+pub(crate) async fn readable(app: &App, build: &BuildId, credentials: &Credentials) -> Result<Known, Problem> {
+    let known = known::find(app, build).await?.ok_or_else(Problem::not_found)?;
+    if access::may_read(app, &known, credentials).await.map_err(|error| registry_down(&error))? {
+        return Ok(known);
+    }
+    Err(Problem::not_found())
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        tracing::error!(error = &error as &dyn std::error::Error, "a build could not be looked up");
+        Self::unavailable("Nomad or Consul does not answer; try again")
+    }
+}
+
+/// `GET /builds/{builder}/{child}`
+pub(crate) async fn one(
+    State(app): State<SharedApp>,
+    Path(path): Path<(String, String)>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let known = readable(&app, &build_id(path)?, &credentials).await?;
+    let verdict = verdict_of(&app, &known).await?;
+    let view = match (&known.tracked, &known.claim) {
+        (Tracked::Open(stored), Some(claim)) => BuildView::of_record(&app, claim, &stored.value, &verdict),
+        (Tracked::Done(done), Some(claim)) => BuildView::of_done(&app, claim, done),
+        (Tracked::Not | Tracked::Open(_) | Tracked::Done(_), _) => {
+            let mut view = BuildView { build: Some(known.build.clone()), repo: known.repo.clone(), ..BuildView::unknown() };
+            view.set_verdict(&verdict);
+            view
+        }
+    };
+    Ok(show(&view, &headers))
+}
+
+/// `GET /builds/claim/{claim}`: the address of a change that may have no build yet.
+pub(crate) async fn one_by_claim(
+    State(app): State<SharedApp>,
+    Path(claim): Path<String>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
+    let view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
+        Some(stored) => {
+            let record = stored.value.clone();
+            let verdict = match (&record.phase, &record.build) {
+                (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
+                (Phase::Held | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
+                (Phase::Held | Phase::Claimed | Phase::Dispatched, Some(build)) => {
+                    let snapshot = app.engine.observe(build).await.map_err(LookupError::from)?;
+                    outcome::judge(&snapshot, record.stop.as_ref())
+                }
+            };
+            BuildView::of_record(&app, &claim, &record, &verdict)
+        }
+        None => {
+            let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
+            BuildView::of_done(&app, &claim, &done.ok_or_else(Problem::not_found)?)
+        }
+    };
+    if view.private {
+        let config = match &view.repo {
+            Some(repo) => access::config_of(&app, repo).await.map_err(|error| registry_down(&error))?,
+            None => None,
+        };
+        if !config.is_some_and(|config| credentials.reads(&app, &config)) {
+            return Err(Problem::not_found());
+        }
+    }
+    Ok(show(&view, &headers))
+}
+
+fn show(view: &BuildView, headers: &HeaderMap) -> Response {
+    let object = serde_json::to_value(view).unwrap_or_default();
+    let name = view.build.as_ref().map_or_else(|| view.claim.as_ref().map(ToString::to_string), |build| Some(build.to_string()));
+    let mut answer = Answer::new(StatusCode::OK, name.unwrap_or_default(), object);
+    answer.lines.push(format!("{}: {}", view.state, view.reason));
+    if let (Some(repo), Some(git_ref), Some(commit)) = (&view.repo, &view.git_ref, &view.commit) {
+        answer.lines.push(format!("{repo} {git_ref} {commit}"));
+    }
+    answer.lines.extend(view.log.iter().cloned());
+    answer.into_form(headers)
+}
+
+/// The query of a list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ListQuery {
+    repo: Option<String>,
+    branch: Option<String>,
+    state: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The longest list.
+const LIST_MOST: usize = 1000;
+/// A list without `limit`.
+const LIST_USUAL: usize = 50;
+
+/// `GET /builds?repo=&branch=&state=&limit=`: newest first. Private builds only for a bearer of their repository.
+pub(crate) async fn list(
+    State(app): State<SharedApp>,
+    Query(query): Query<ListQuery>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let views = all(&app, &credentials, &query).await?;
+    if super::answer::wants_json(&headers) {
+        return Ok(Json(views).into_response());
+    }
+    let line = |view: &BuildView| {
+        let name = view.build.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let git_ref = view.git_ref.clone().unwrap_or_default();
+        format!("{name}\t{}\t{}\t{git_ref}", view.state, view.repo.clone().unwrap_or_default())
+    };
+    let answer = Answer { status: StatusCode::OK, lines: views.iter().map(line).collect(), object: serde_json::Value::Null };
+    Ok(answer.into_form(&headers))
+}
+
+async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
+    let (_, open) = app.registry.watch_open(None, std::time::Duration::ZERO).await.map_err(|error| registry_down(&error))?;
+    let done = app.known.done(app).await.map_err(|error| registry_down(&error))?;
+    let of_open = open.iter().map(|(claim, stored)| {
+        BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value))
+    });
+    let of_done = done
+        .iter()
+        .filter(|(claim, _)| !open.iter().any(|(other, _)| other == claim))
+        .map(|(claim, done)| BuildView::of_done(app, claim, done));
+    let mut views: Vec<BuildView> = of_open.chain(of_done).filter(|view| query.takes(view)).collect();
+    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
+    views.retain(|view| {
+        let config = entries.iter().find(|found| Some(&found.repo) == view.repo.as_ref());
+        !view.private || config.is_some_and(|found| credentials.reads(app, &found.config))
+    });
+    views.sort_by_key(|view| std::cmp::Reverse(view.created));
+    views.truncate(query.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST));
+    Ok(views)
+}
+
+impl ListQuery {
+    fn takes(&self, view: &BuildView) -> bool {
+        let branch = |wanted: &String| view.git_ref.as_deref() == Some(&format!("refs/heads/{wanted}"));
+        self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
+            && self.branch.as_ref().is_none_or(branch)
+            && self.state.as_ref().is_none_or(|wanted| view.state == wanted)
+    }
+}

@@ -1,0 +1,180 @@
+//! From a plan to a claim, and from there to an answer in time: whatever goes wrong behind the claim, the follower
+//! goes on.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::answer::{Answer, Problem};
+use super::dispatch::{self, AdvanceError, Advanced};
+use super::hook::registry_down;
+use super::metrics::HookResult;
+use super::{SharedApp, held};
+use crate::domain::config::RepoConfig;
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::plan::{self, Plan};
+use crate::domain::record::{Done, Phase, Record};
+use crate::registry::{Claimed, Stored};
+
+/// How long a loser of the claim waits for the winner's build id.
+const WINNER_WITHIN: Duration = Duration::from_millis(500);
+/// How often it looks.
+const WINNER_LOOK: Duration = Duration::from_millis(25);
+/// How long the answer waits for the dispatch; later the claim's address is answered.
+const DISPATCHED_WITHIN: Duration = Duration::from_millis(1500);
+
+/// A plan that is to be claimed.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) plan: Plan,
+    pub(crate) config: RepoConfig,
+    /// Waits for approval.
+    pub(crate) held: bool,
+}
+
+/// Claims and dispatches. The work goes on when the caller hangs up.
+pub(crate) async fn submit(app: &SharedApp, submission: Submission) -> Result<(HookResult, Answer), Problem> {
+    let app = SharedApp::clone(app);
+    let work = tokio::spawn(async move { claim_and_dispatch(&app, submission).await });
+    work.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a delivery's task failed");
+        Err(Problem::unavailable("the delivery could not be handled; deliver again"))
+    })
+}
+
+async fn claim_and_dispatch(app: &SharedApp, submission: Submission) -> Result<(HookResult, Answer), Problem> {
+    let Submission { plan, config, held } = submission;
+    let phase = if held { Phase::Held } else { Phase::Claimed };
+    let record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
+    let claim = plan.claim.clone();
+    match app.registry.claim(&claim, &record).await.map_err(|error| registry_down(&error))? {
+        Claimed::Done(done) => Ok((HookResult::Duplicate, already_built(app, &claim, &done))),
+        Claimed::Open(stored) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
+        Claimed::Won(index) => {
+            log_decision(&claim, &record);
+            if let Some(pull) = &record.pull {
+                held::end_of_pull(app, &record.canonical, pull.number, Some(&claim)).await?;
+            }
+            if held {
+                return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));
+            }
+            dispatch_in_time(app, claim, Stored { value: record, index }, config).await
+        }
+    }
+}
+
+/// One line a decision: who, what, why.
+fn log_decision(claim: &ClaimId, record: &Record) {
+    tracing::info!(
+        claim = claim.as_str(),
+        repo = record.canonical,
+        git_ref = record.git_ref,
+        commit = record.commit.as_str(),
+        flavor = record.flavor.as_str(),
+        event = record.event.as_str(),
+        sender = record.sender.login,
+        trusted = record.trusted,
+        held = matches!(record.phase, Phase::Held),
+        "claimed"
+    );
+}
+
+/// Dispatches; an answer that takes too long goes on behind the caller's back.
+pub(crate) async fn dispatch_in_time(
+    app: &SharedApp,
+    claim: ClaimId,
+    stored: Stored<Record>,
+    config: RepoConfig,
+) -> Result<(HookResult, Answer), Problem> {
+    let work = tokio::spawn({
+        let (app, claim) = (SharedApp::clone(app), claim.clone());
+        async move { dispatch::advance(&app, &claim, stored, &config).await }
+    });
+    let Ok(Ok(advanced)) = tokio::time::timeout(DISPATCHED_WITHIN, work).await else {
+        return Ok((HookResult::Accepted, at_claim(app, &claim, "accepted: waiting for Nomad")));
+    };
+    match advanced {
+        Ok(Advanced::Dispatched(build)) => Ok((HookResult::Built, built(app, &claim, &build))),
+        Ok(Advanced::Elsewhere(stored)) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
+        Ok(Advanced::Gone) => Ok((HookResult::Accepted, at_claim(app, &claim, "accepted"))),
+        Err(AdvanceError::Permanent(sentence)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
+        Err(AdvanceError::Passing(error)) => {
+            tracing::warn!(claim = claim.as_str(), error = &*error as &dyn std::error::Error, "to be dispatched later");
+            Ok((HookResult::Accepted, at_claim(app, &claim, "accepted: waiting for Nomad")))
+        }
+    }
+}
+
+/// The build's id, one a line, as the original answered.
+fn built(app: &SharedApp, claim: &ClaimId, build: &BuildId) -> Answer {
+    app.known.remember(build, claim);
+    let log = app.link(&format!("/build?job={}&log=stdout", url_encoded(build.as_str())));
+    Answer::new(StatusCode::OK, build.as_str(), json!({ "build": build, "claim": claim, "log": log }))
+}
+
+fn already_built(app: &SharedApp, claim: &ClaimId, done: &Done) -> Answer {
+    let word = done.outcome.word();
+    let mut answer = match &done.build {
+        Some(build) => built(app, claim, build),
+        None => Answer { status: StatusCode::OK, lines: Vec::new(), object: json!({ "claim": claim }) },
+    };
+    answer.lines.push(format!("already built: {word}"));
+    if let Some(object) = answer.object.as_object_mut() {
+        object.insert("already_built".to_owned(), json!(word));
+    }
+    answer
+}
+
+/// Somebody else has the claim: his build's id if it comes in time.
+async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>) -> Answer {
+    let mut record = first.value;
+    let deadline = tokio::time::Instant::now() + WINNER_WITHIN;
+    loop {
+        match (&record.phase, &record.build) {
+            (Phase::Held, _) => return at_claim(app, claim, "held: waiting for approval"),
+            (Phase::Claimed | Phase::Dispatched, Some(build)) => return built(app, claim, build),
+            (Phase::Ended { outcome }, build) => {
+                let mut answer = match build {
+                    Some(build) => built(app, claim, build),
+                    None => at_claim(app, claim, "accepted"),
+                };
+                answer.lines.push(format!("already built: {}", outcome.word()));
+                return answer;
+            }
+            (Phase::Claimed | Phase::Dispatched, None) => {}
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return at_claim(app, claim, "accepted: waiting for Nomad");
+        }
+        tokio::time::sleep(WINNER_LOOK).await;
+        match app.registry.open(claim).await {
+            Ok(Some(stored)) => record = stored.value,
+            Ok(None) | Err(_) => return at_claim(app, claim, "accepted"),
+        }
+    }
+}
+
+/// 202 and where to look.
+pub(crate) fn at_claim(app: &SharedApp, claim: &ClaimId, what: &str) -> Answer {
+    let address = app.link(&format!("/builds/claim/{claim}"));
+    let mut answer = Answer::new(StatusCode::ACCEPTED, address.clone(), json!({ "claim": claim, "address": address, "state": what }));
+    answer.lines.push(what.to_owned());
+    answer
+}
+
+/// What tells our own write of a claim from another's.
+pub(crate) fn nonce() -> Result<String, Problem> {
+    let mut bytes = [0_u8; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        tracing::error!(%error, "no random bytes");
+        Problem::unavailable("the delivery could not be handled; deliver again")
+    })?;
+    Ok(hex::encode(bytes))
+}
+
+/// One query value.
+pub(crate) fn url_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+

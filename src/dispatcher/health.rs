@@ -1,0 +1,51 @@
+//! Whether the server is alive, ready, and what it is.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+
+use super::SharedApp;
+
+/// How long `readyz` waits for Nomad and Consul together.
+const READY_WITHIN: Duration = Duration::from_secs(5);
+
+/// `GET /healthz`: the process answers.
+pub(crate) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /version`.
+pub(crate) async fn version() -> String {
+    format!("{}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// `GET /metrics`, in OpenMetrics' text format.
+pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+}
+
+/// `GET /readyz`: 200 when Nomad and Consul answer and no right is missing, else 503 and a line for each thing.
+pub(crate) async fn readyz(State(app): State<SharedApp>) -> Response {
+    let both = async { (app.registry.check().await, app.engine.check().await) };
+    let Ok((registry, engine)) = tokio::time::timeout(READY_WITHIN, both).await else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "Nomad or Consul does not answer in time\n").into_response();
+    };
+    let mut missing = Vec::new();
+    match registry {
+        Ok(lines) => missing.extend(lines),
+        Err(error) => missing.push(error.to_string()),
+    }
+    match engine {
+        Ok(lines) => missing.extend(lines),
+        Err(error) => missing.push(error.to_string()),
+    }
+    if missing.is_empty() {
+        return "ready\n".into_response();
+    }
+    tracing::warn!(?missing, "not ready");
+    (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response()
+}

@@ -1,0 +1,190 @@
+//! A webhook's way: take, peek, look up, verify, parse, decide, claim, dispatch. Nothing is written before `claim`.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+
+use super::answer::{Answer, Problem};
+use super::claim::Submission;
+use super::metrics::{HookLabel, HookResult};
+use super::{App, SharedApp, claim, held};
+use crate::domain::config::RepoConfig;
+use crate::domain::delivery::{self, DeliveryError, Incoming};
+use crate::domain::event::Event;
+use crate::domain::id::Flavor;
+use crate::domain::plan::{self, Asked, Planned};
+use crate::domain::repo_url::RepoUrl;
+use crate::domain::{trust, verify};
+use crate::registry::{Entry, Found};
+
+/// A body must have arrived by then; forges send theirs at once.
+const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// Until the claim is written: forges give up after 5 s, and Gitea holds up every other hook meanwhile.
+const DECIDED_WITHIN: Duration = Duration::from_secs(3);
+
+/// `POST /hook?token=&flavor=`
+pub(crate) async fn hook(State(app): State<SharedApp>, request: Request) -> Response {
+    let began = Instant::now();
+    let headers = request.headers().clone();
+    let answer = handle(&app, request).await;
+    let result = match &answer {
+        Ok((result, _)) => *result,
+        Err(problem) => result_of(problem.status),
+    };
+    app.metrics.hooks.get_or_create(&HookLabel { result }).inc();
+    app.metrics.hook_seconds.observe(began.elapsed().as_secs_f64());
+    match answer {
+        Ok((_, answer)) => answer.into_form(&headers),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn result_of(status: StatusCode) -> HookResult {
+    match status {
+        StatusCode::UNAUTHORIZED => HookResult::Unauthorized,
+        status if status.is_server_error() => HookResult::Failed,
+        _ => HookResult::Refused,
+    }
+}
+
+async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer), Problem> {
+    let (parts, body) = request.into_parts();
+    let body = take(body, &parts.headers, app.settings.body_limit).await?;
+    let headers = text_headers(&parts.headers)?;
+    let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body };
+    let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming)).await;
+    let step = decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
+    match step {
+        Step::Ignored(reason) => Ok((HookResult::Ignored, Answer::ignored(&reason))),
+        Step::PullClosed { canonical, number, reason } => {
+            held::end_of_pull(app, &canonical, number, None).await?;
+            Ok((HookResult::Ignored, Answer::ignored(&reason)))
+        }
+        Step::Submit(submission) => claim::submit(app, *submission).await,
+    }
+}
+
+/// The raw bytes, at most `limit` of them.
+async fn take(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let sentence = format!("the body is larger than {limit} bytes (ALBATROS_BODY_LIMIT)");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, sentence)
+    };
+    let announced = headers.get("content-length").and_then(|value| value.to_str().ok()).and_then(|n| n.parse().ok());
+    if announced.is_some_and(|length: u64| length > limit as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await {
+        Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(_cut)) => Err(Problem::bad_request("the body ended before its announced length")),
+    }
+}
+
+/// Headers as text; one that is none cannot be a forge's.
+fn text_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Problem> {
+    let text = |(name, value): (&axum::http::HeaderName, &axum::http::HeaderValue)| {
+        let value = std::str::from_utf8(value.as_bytes());
+        value.map(|value| (name.as_str().to_owned(), value.to_owned()))
+    };
+    let all: Result<Vec<_>, _> = headers.iter().map(text).collect();
+    all.map_err(|_not_text| Problem::bad_request("a header is not valid UTF-8"))
+}
+
+enum Step {
+    Ignored(String),
+    PullClosed { canonical: String, number: u64, reason: String },
+    Submit(Box<Submission>),
+}
+
+/// Everything up to the claim; reads only.
+async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
+    let json = delivery::json_text(incoming)?;
+    let url = delivery::peek(&json)?;
+    let flavor = flavor(incoming)?;
+    let found = configuration(app, &url, incoming, &json).await?;
+    let verified = verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(&url, &refused))?;
+    let event = delivery::parse(incoming, &verified)?;
+    let change = match event {
+        Event::Ignored { reason, .. } => return Ok(Step::Ignored(reason)),
+        Event::PullClosed { number, reason } => {
+            return Ok(Step::PullClosed { canonical: url.canonical().to_owned(), number, reason });
+        }
+        Event::Change(change) => change,
+    };
+    let trust = trust::decide(&change, &found.config);
+    let asked = Asked {
+        change: &change,
+        trust: &trust,
+        config: &found.config,
+        repo: &found.repo,
+        canonical: url.canonical(),
+        flavor: &flavor,
+        site: &app.site(),
+        salt: None,
+    };
+    match plan::plan(&asked) {
+        Planned::Ignored(reason) => Ok(Step::Ignored(reason)),
+        Planned::Refused(sentence) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
+        Planned::Build(plan) => Ok(Step::Submit(Box::new(Submission { plan, config: found.config, held: false }))),
+        Planned::Held(plan) => Ok(Step::Submit(Box::new(Submission { plan, config: found.config, held: true }))),
+    }
+}
+
+fn flavor(incoming: &Incoming<'_>) -> Result<Flavor, Problem> {
+    let given = incoming.query_value("flavor").map_err(Problem::from)?;
+    let parsed = given.filter(|text| !text.is_empty()).map(|text| text.parse::<Flavor>());
+    parsed.transpose().map(Option::unwrap_or_default).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// The repository's configuration, once a credential has matched: from the local copy first, so that strangers cost
+/// Consul nothing, then by a consistent read.
+async fn configuration(app: &App, url: &RepoUrl, incoming: &Incoming<'_>, json: &[u8]) -> Result<Found, Problem> {
+    let local = usable(app.registry.entry(url).await.map_err(|error| registry_down(&error))?, url)?;
+    let Some(local) = local else {
+        // The same work as for a wrong signature, so that the time does not tell which repositories exist.
+        let _refused = verify::verify(incoming, json, &RepoConfig::decoy());
+        return Err(Problem::unauthorized());
+    };
+    verify::verify(incoming, json, &local.config).map_err(|refused| unauthorized(url, &refused))?;
+    let now = usable(app.registry.entry_now(url).await.map_err(|error| registry_down(&error))?, url)?;
+    now.ok_or_else(Problem::unauthorized)
+}
+
+fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
+    match entry {
+        Entry::Unknown => Ok(None),
+        Entry::Found(found) => Ok(Some(*found)),
+        Entry::Broken(reason) => {
+            tracing::error!(repo = url.canonical(), reason, "the repository's configuration cannot be used");
+            Err(Problem::unavailable("the repository's configuration cannot be used; the reason is in Albatros's log"))
+        }
+    }
+}
+
+fn unauthorized(url: &RepoUrl, refused: &verify::Refused) -> Problem {
+    tracing::warn!(repo = url.canonical(), reason = %refused, "a delivery was refused");
+    Problem::unauthorized()
+}
+
+pub(crate) fn registry_down(error: &crate::registry::RegistryError) -> Problem {
+    tracing::error!(error = error as &dyn std::error::Error, "the registry did not answer");
+    Problem::unavailable("the configuration cannot be read now; deliver again")
+}
+
+impl From<DeliveryError> for Problem {
+    fn from(error: DeliveryError) -> Self {
+        let status = match &error {
+            DeliveryError::BadRequest(_) => StatusCode::BAD_REQUEST,
+            DeliveryError::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            DeliveryError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, error.to_string())
+    }
+}

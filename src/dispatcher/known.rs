@@ -1,0 +1,167 @@
+//! From a build's id to what is known of it: its claim's record, or what is left of one.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::App;
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::record::{Done, Record};
+use crate::engine::EngineError;
+use crate::registry::{RegistryError, Stored};
+
+/// Builds whose claim is remembered; a claim never changes, so this only saves reads.
+const REMEMBERED: usize = 4096;
+/// How long the list of ended changes serves look-ups of builds that the engine has forgotten.
+const DONE_LIST_FOR: Duration = Duration::from_secs(10);
+
+/// What there is of a build in the registry.
+#[derive(Debug, Clone)]
+pub(crate) enum Tracked {
+    /// Not over, or not reported yet.
+    Open(Box<Stored<Record>>),
+    /// Over and reported.
+    Done(Box<Done>),
+    /// The engine knows the child, the registry does not: dispatched by hand, or its record has expired.
+    Not,
+}
+
+/// A build that exists or has existed.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) build: BuildId,
+    pub(crate) claim: Option<ClaimId>,
+    pub(crate) tracked: Tracked,
+    /// The repository: by the record, else by the child's meta.
+    pub(crate) repo: Option<String>,
+    /// What is known of no record is private.
+    pub(crate) private: bool,
+}
+
+/// Why a look-up gave nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LookupError {
+    #[error("the registry did not answer")]
+    Registry(#[from] RegistryError),
+    #[error("the engine did not answer")]
+    Engine(#[from] EngineError),
+}
+
+/// Small memories of look-ups; losing them costs only reads.
+#[derive(Debug, Default)]
+pub(crate) struct KnownBuilds {
+    claims: Mutex<HashMap<BuildId, ClaimId>>,
+    done: tokio::sync::Mutex<Option<(Instant, DoneList)>>,
+}
+
+/// All ended changes, shared by those who read the list within [`DONE_LIST_FOR`].
+pub(crate) type DoneList = std::sync::Arc<Vec<(ClaimId, Done)>>;
+
+impl KnownBuilds {
+    fn claim_of(&self, build: &BuildId) -> Option<ClaimId> {
+        self.claims.lock().ok()?.get(build).cloned()
+    }
+
+    /// Remembers whose child a build is.
+    pub(crate) fn remember(&self, build: &BuildId, claim: &ClaimId) {
+        if let Ok(mut claims) = self.claims.lock() {
+            if claims.len() >= REMEMBERED {
+                claims.clear();
+            }
+            claims.insert(build.clone(), claim.clone());
+        }
+    }
+
+    /// The ended changes, at most [`DONE_LIST_FOR`] old.
+    pub(crate) async fn done(&self, app: &App) -> Result<DoneList, RegistryError> {
+        let mut kept = self.done.lock().await;
+        if let Some((read, list)) = kept.as_ref()
+            && read.elapsed() < DONE_LIST_FOR
+        {
+            return Ok(DoneList::clone(list));
+        }
+        let list = DoneList::new(app.registry.all_done().await?);
+        *kept = Some((Instant::now(), DoneList::clone(&list)));
+        Ok(list)
+    }
+}
+
+/// What is known of a build; none when neither the registry nor the engine has heard of it.
+pub(crate) async fn find(app: &App, build: &BuildId) -> Result<Option<Known>, LookupError> {
+    if let Some(claim) = app.known.claim_of(build)
+        && let Some(known) = by_claim(app, build, &claim).await?
+    {
+        return Ok(Some(known));
+    }
+    let job = app.engine.observe(build).await?.job;
+    let Some(job) = job else { return Ok(forgotten(app, build).await?) };
+    if let Ok(claim) = job.dispatch_idempotency_token.parse::<ClaimId>()
+        && let Some(known) = by_claim(app, build, &claim).await?
+    {
+        return Ok(Some(known));
+    }
+    if !is_configured(app, build).await? {
+        return Ok(None);
+    }
+    let repo = job.meta.get("REPO_URL").cloned();
+    Ok(Some(Known { build: build.clone(), claim: None, tracked: Tracked::Not, repo, private: true }))
+}
+
+/// The record under `claim`, if it names this very child.
+async fn by_claim(app: &App, build: &BuildId, claim: &ClaimId) -> Result<Option<Known>, RegistryError> {
+    if let Some(stored) = app.registry.open(claim).await? {
+        if stored.value.build.as_ref() != Some(build) {
+            return Ok(None);
+        }
+        app.known.remember(build, claim);
+        return Ok(Some(of_open(build, claim, stored)));
+    }
+    let Some(done) = app.registry.done(claim).await? else { return Ok(None) };
+    if done.build.as_ref() != Some(build) {
+        return Ok(None);
+    }
+    app.known.remember(build, claim);
+    Ok(Some(of_done(build, claim, done)))
+}
+
+/// A build that the engine has forgotten: what the ended changes say of it.
+async fn forgotten(app: &App, build: &BuildId) -> Result<Option<Known>, RegistryError> {
+    let done = app.known.done(app).await?;
+    if let Some((claim, done)) = done.iter().find(|(_, done)| done.build.as_ref() == Some(build)) {
+        app.known.remember(build, claim);
+        return Ok(Some(of_done(build, claim, done.clone())));
+    }
+    let (_, open) = app.registry.watch_open(None, Duration::ZERO).await?;
+    let found = open.into_iter().find(|(_, stored)| stored.value.build.as_ref() == Some(build));
+    Ok(found.map(|(claim, stored)| of_open(build, &claim, stored)))
+}
+
+/// Whether some repository's configuration names the build's builder.
+async fn is_configured(app: &App, build: &BuildId) -> Result<bool, RegistryError> {
+    let entries = app.registry.entries().await?;
+    Ok(entries.iter().any(|found| {
+        let config = &found.config;
+        let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
+        [&config.builder, &config.untrusted_builder].into_iter().chain(flavors).any(|name| name.as_str() == build.builder())
+    }))
+}
+
+fn of_open(build: &BuildId, claim: &ClaimId, stored: Stored<Record>) -> Known {
+    Known {
+        build: build.clone(),
+        claim: Some(claim.clone()),
+        repo: Some(stored.value.repo.clone()),
+        private: stored.value.private,
+        tracked: Tracked::Open(Box::new(stored)),
+    }
+}
+
+fn of_done(build: &BuildId, claim: &ClaimId, done: Done) -> Known {
+    Known {
+        build: build.clone(),
+        claim: Some(claim.clone()),
+        repo: Some(done.repo.clone()),
+        private: done.private,
+        tracked: Tracked::Done(Box::new(done)),
+    }
+}

@@ -1,0 +1,142 @@
+//! What people do with a build: cancel it, approve it.
+
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde_json::json;
+
+use super::access::{self, Credentials};
+use super::answer::{Answer, Problem};
+use super::builds::build_id;
+use super::held::{self, Stopping};
+use super::hook::registry_down;
+use super::known::{self, Known, LookupError, Tracked};
+use super::{App, SharedApp, claim};
+use crate::domain::config::RepoConfig;
+use crate::domain::id::ClaimId;
+use crate::domain::record::{Phase, Record, StopWhy};
+use crate::registry::{Stored, Written};
+
+/// What a person is called in statuses; a bearer has no name.
+const PERSON: &str = "a user";
+
+/// `DELETE /builds/{builder}/{child}`
+pub(crate) async fn cancel(
+    State(app): State<SharedApp>,
+    Path(path): Path<(String, String)>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let known = known::find(&app, &build_id(path)?).await?.ok_or_else(Problem::not_found)?;
+    authorize(&app, known.repo.as_deref(), &credentials).await?;
+    let answer = match (known.tracked.clone(), &known.claim) {
+        (Tracked::Open(stored), Some(claim)) => stop(&app, claim, *stored).await?,
+        (Tracked::Done(done), _) => over(done.outcome.word()),
+        (Tracked::Not | Tracked::Open(_), _) => stop_untracked(&app, &known).await?,
+    };
+    Ok(answer.into_form(&headers))
+}
+
+/// `DELETE /builds/claim/{claim}`
+pub(crate) async fn cancel_claim(
+    State(app): State<SharedApp>,
+    Path(claim): Path<String>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (claim, stored, _config) = open_claim(&app, &claim, &credentials).await?;
+    Ok(stop(&app, &claim, stored).await?.into_form(&headers))
+}
+
+/// `POST /builds/claim/{claim}/approve`: builds what is held, at the commit that was held, never with secrets.
+pub(crate) async fn approve(
+    State(app): State<SharedApp>,
+    Path(claim): Path<String>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
+    if !matches!(stored.value.phase, Phase::Held) {
+        return Ok(claim::at_claim(&app, &claim, "not held any more").into_form(&headers));
+    }
+    if stored.value.stop.is_some() {
+        return Err(Problem::new(StatusCode::CONFLICT, "it has been cancelled; approve the newest change instead"));
+    }
+    let record = Record { phase: Phase::Claimed, approved: Some(jiff::Timestamp::now()), ..stored.value };
+    match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
+        Written::Yes(index) => {
+            tracing::info!(claim = claim.as_str(), repo = record.canonical, commit = record.commit.as_str(), "approved");
+            let stored = Stored { value: record, index };
+            let (_, answer) = claim::dispatch_in_time(&app, claim, stored, config).await?;
+            Ok(answer.into_form(&headers))
+        }
+        Written::Conflict | Written::LeaseLost => {
+            Err(Problem::new(StatusCode::CONFLICT, "it has just changed; look at it again"))
+        }
+    }
+}
+
+/// An open claim that this caller may act on.
+async fn open_claim(
+    app: &App,
+    claim: &str,
+    credentials: &Credentials,
+) -> Result<(ClaimId, Stored<Record>, RepoConfig), Problem> {
+    let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
+    let Some(stored) = app.registry.open(&claim).await.map_err(|error| registry_down(&error))? else {
+        return Err(ended_claim(app, &claim, credentials).await?);
+    };
+    let config = authorize(app, Some(&stored.value.repo), credentials).await?;
+    Ok((claim, stored, config))
+}
+
+/// A change that is over: 409 for those who may know, else as if it were not there.
+async fn ended_claim(app: &App, claim: &ClaimId, credentials: &Credentials) -> Result<Problem, Problem> {
+    let done = app.registry.done(claim).await.map_err(|error| registry_down(&error))?.ok_or_else(Problem::not_found)?;
+    authorize(app, Some(&done.repo), credentials).await?;
+    Ok(Problem::new(StatusCode::CONFLICT, format!("it is over: {}", done.outcome.word())))
+}
+
+async fn authorize(app: &App, repo: Option<&str>, credentials: &Credentials) -> Result<RepoConfig, Problem> {
+    let config = match repo {
+        Some(repo) => access::config_of(app, repo).await.map_err(|error| registry_down(&error))?,
+        None => None,
+    };
+    config.filter(|config| credentials.acts(app, config)).ok_or_else(|| {
+        let sentence = "no such build, or a token that may act for its repository is needed (tokens.act, or hook.token)";
+        Problem::new(StatusCode::UNAUTHORIZED, sentence)
+    })
+}
+
+/// Writes the reason first, then tells the engine; the follower does so again where this fails.
+async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>) -> Result<Answer, Problem> {
+    let record = match held::stop_record(app, claim, stored, StopWhy::Cancel, PERSON).await? {
+        Stopping::Asked(record) => record,
+        Stopping::Over(record) => {
+            return Ok(match &record.phase {
+                Phase::Ended { outcome } => over(outcome.word()),
+                Phase::Held | Phase::Claimed | Phase::Dispatched => over("over"),
+            });
+        }
+        Stopping::Gone => return Ok(over("over")),
+    };
+    tracing::info!(claim = claim.as_str(), repo = record.canonical, "cancel asked for");
+    if let Some(build) = &record.build
+        && let Err(error) = app.engine.stop(build).await
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the engine will be told again");
+    }
+    let object = json!({ "claim": claim, "build": record.build, "state": "cancelling" });
+    Ok(Answer::new(StatusCode::ACCEPTED, "cancelling", object))
+}
+
+fn over(word: &str) -> Answer {
+    Answer::new(StatusCode::OK, format!("it is over: {word}"), json!({ "ended": true, "state": word }))
+}
+
+/// A child without a record: only the engine is told.
+async fn stop_untracked(app: &App, known: &Known) -> Result<Answer, Problem> {
+    app.engine.stop(&known.build).await.map_err(LookupError::from)?;
+    let object = json!({ "build": known.build, "state": "cancelling" });
+    Ok(Answer::new(StatusCode::ACCEPTED, "cancelling", object))
+}
