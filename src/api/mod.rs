@@ -1,5 +1,6 @@
 //! The services we call: one struct and one error enum each; [`http`] makes the one client.
 
+pub mod albatros;
 pub mod consul;
 pub mod forge;
 pub mod git;

@@ -1,0 +1,156 @@
+//! Albatros's own HTTP surface, as the client verbs use it.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+use url::Url;
+
+use super::http::{EndpointError, forge_client};
+use crate::domain::secret::Secret;
+
+/// A short call; logs have no limit.
+const CALL_WITHIN: Duration = Duration::from_secs(30);
+/// An answer that is read whole.
+const ANSWER_MOST: usize = 16 << 20;
+
+/// Why the server did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum AlbatrosError {
+    /// There can be no client.
+    #[error("no connection can be made")]
+    Client(#[from] EndpointError),
+    /// No answer.
+    #[error("the server at {address} does not answer")]
+    Unreachable {
+        /// Its address, without credentials.
+        address: String,
+        /// The cause.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It said no; the sentence is its own.
+    #[error("{sentence}")]
+    Refused {
+        /// The HTTP status.
+        status: StatusCode,
+        /// What it said.
+        sentence: String,
+    },
+    /// It said something that is no answer of Albatros.
+    #[error("the answer is not one of Albatros: {0}")]
+    Strange(String),
+}
+
+/// A server, as seen from outside.
+#[derive(Debug)]
+pub struct Albatros {
+    base: Url,
+    token: Option<Secret>,
+    client: Client,
+}
+
+impl Albatros {
+    /// A client of the server at `base`.
+    ///
+    /// # Errors
+    /// When no HTTP client can be made.
+    pub fn new(base: Url, token: Option<Secret>) -> Result<Self, AlbatrosError> {
+        Ok(Self { base, token, client: forge_client(None)? })
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let request = self.client.request(method, url).header("Accept", "application/json");
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, AlbatrosError> {
+        let unreachable = |source: reqwest::Error| AlbatrosError::Unreachable {
+            address: self.base.origin().ascii_serialization(),
+            source: source.without_url(),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = String::from_utf8_lossy(&read(response).await?).trim().chars().take(500).collect::<String>();
+        let sentence = if text.is_empty() { format!("the server answered {status}") } else { text };
+        Err(AlbatrosError::Refused { status, sentence })
+    }
+
+    async fn object(&self, request: RequestBuilder) -> Result<Value, AlbatrosError> {
+        let body = read(self.send(request.timeout(CALL_WITHIN)).await?).await?;
+        serde_json::from_slice(&body).map_err(|error| AlbatrosError::Strange(error.to_string()))
+    }
+
+    /// `POST /trigger`; the answer names the build, or the claim it waits under.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn trigger(&self, wanted: &Value) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::POST, &["trigger"]).json(wanted)).await
+    }
+
+    /// `GET /builds` with a query.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn list(&self, query: &[(&str, String)]) -> Result<Vec<Value>, AlbatrosError> {
+        match self.object(self.request(Method::GET, &["builds"]).query(query)).await? {
+            Value::Array(builds) => Ok(builds),
+            _ => Err(AlbatrosError::Strange("expected a list".to_owned())),
+        }
+    }
+
+    /// `GET` of a build's or a claim's address.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn status(&self, path: &[&str]) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::GET, path)).await
+    }
+
+    /// `DELETE` of a build's or a claim's address.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn cancel(&self, path: &[&str]) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::DELETE, path)).await
+    }
+
+    /// `POST /builds/claim/<claim>/approve`
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn approve(&self, claim: &str) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::POST, &["builds", "claim", claim, "approve"])).await
+    }
+
+    /// `GET /build`: the log as it comes.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn log(&self, query: &[(&str, &str)]) -> Result<Response, AlbatrosError> {
+        self.send(self.request(Method::GET, &["build"]).query(query)).await
+    }
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, AlbatrosError> {
+    let mut body = Vec::new();
+    let strange = |error: reqwest::Error| AlbatrosError::Strange(error.without_url().to_string());
+    while let Some(chunk) = response.chunk().await.map_err(strange)? {
+        if body.len() + chunk.len() > ANSWER_MOST {
+            return Err(AlbatrosError::Strange("the answer is too long".to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

@@ -1,0 +1,233 @@
+//! Verbs against a server at `ALBATROS_URL`.
+
+mod show;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::exit::Exit;
+use crate::api::albatros::{Albatros, AlbatrosError};
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::secret::Secret;
+
+/// How often `logs -f` asks for the verdict once the log has ended.
+const VERDICT_LOOK: Duration = Duration::from_millis(300);
+/// A log's end precedes the verdict by moments; longer means that something is wrong.
+const VERDICT_WITHIN: Duration = Duration::from_secs(60);
+
+/// Where the server is and who asks.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The server's address (also ALBATROS_URL)
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// A file that holds the token for what is private and for cancel, approve and trigger (also ALBATROS_TOKEN)
+    #[arg(long, global = true, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientVerb {
+    /// Start a build of a branch, tag or commit
+    Trigger {
+        /// The repository's address, as configured
+        repo: String,
+        /// A branch, or refs/heads/… or refs/tags/…
+        #[arg(long = "ref", value_name = "REF", default_value = "main")]
+        git_ref: String,
+        /// The commit; without it the forge is asked
+        #[arg(long)]
+        commit: Option<String>,
+        /// The flavor
+        #[arg(long, default_value = "default")]
+        flavor: String,
+    },
+    /// Print a build's log
+    Logs {
+        /// The build's id
+        build: String,
+        /// Follow it to its end, and exit with the build's code
+        #[arg(short, long)]
+        follow: bool,
+        /// Standard error instead of standard output
+        #[arg(long)]
+        stderr: bool,
+    },
+    /// Show one build, or a change that has none yet; exits with its code once it is over
+    Status {
+        /// The build's id, or a claim
+        id: String,
+    },
+    /// List builds, newest first
+    List {
+        /// Only this repository
+        #[arg(long)]
+        repo: Option<String>,
+        /// Only this branch
+        #[arg(long)]
+        branch: Option<String>,
+        /// Only this state
+        #[arg(long)]
+        state: Option<String>,
+        /// At most so many
+        #[arg(long)]
+        limit: Option<u32>,
+    },
+    /// Stop a build, or a change that has none yet
+    Cancel {
+        /// The build's id, or a claim
+        id: String,
+    },
+    /// Build a pull request that is held, at the commit that is held
+    Approve {
+        /// The claim, as `list` shows it
+        claim: String,
+    },
+}
+
+/// Why a client verb did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Server(#[from] AlbatrosError),
+    #[error("nothing can be written to standard output")]
+    Output(#[from] std::io::Error),
+}
+
+impl ClientError {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Server(AlbatrosError::Refused { status, .. }) if status.is_client_error() => Exit::Usage,
+            Self::Server(_) | Self::Output(_) => Exit::Infra,
+        }
+    }
+}
+
+/// Runs a verb. `env` reads the environment.
+pub(crate) async fn run(verb: ClientVerb, server: &Server, env: &dyn Fn(&str) -> Option<String>) -> Result<Exit, ClientError> {
+    let albatros = connect(server, env)?;
+    match verb {
+        ClientVerb::Trigger { repo, git_ref, commit, flavor } => {
+            let mut wanted = json!({ "repo": repo, "ref": git_ref, "flavor": flavor });
+            if let (Some(commit), Some(object)) = (commit, wanted.as_object_mut()) {
+                object.insert("commit".to_owned(), json!(commit));
+            }
+            show::started(&albatros.trigger(&wanted).await?, server.json)?;
+            Ok(Exit::Success)
+        }
+        ClientVerb::Logs { build, follow, stderr } => logs(&albatros, &build, follow, stderr).await,
+        ClientVerb::Status { id } => {
+            let view = albatros.status(&path(&id)?.segments()).await?;
+            show::one(&view, server.json)?;
+            Ok(exit_of(&view).unwrap_or(Exit::Success))
+        }
+        ClientVerb::List { repo, branch, state, limit } => {
+            let limit = limit.map(|limit| limit.to_string());
+            let query = [("repo", repo), ("branch", branch), ("state", state), ("limit", limit)];
+            let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            show::list(&albatros.list(&query).await?, server.json)?;
+            Ok(Exit::Success)
+        }
+        ClientVerb::Cancel { id } => {
+            show::started(&albatros.cancel(&path(&id)?.segments()).await?, server.json)?;
+            Ok(Exit::Success)
+        }
+        ClientVerb::Approve { claim } => {
+            let claim: ClaimId = claim.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
+            show::started(&albatros.approve(claim.as_str()).await?, server.json)?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+fn connect(server: &Server, env: &dyn Fn(&str) -> Option<String>) -> Result<Albatros, ClientError> {
+    let given = server.url.clone().or_else(|| env("ALBATROS_URL"));
+    let text = given.ok_or_else(|| ClientError::Usage("where is the server? set ALBATROS_URL or --url".to_owned()))?;
+    let wrong = || ClientError::Usage("ALBATROS_URL: expected an address such as https://ci.example.org".to_owned());
+    let url = Url::parse(&text).map_err(|_parse| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong());
+    }
+    let token = match &server.token_file {
+        Some(file) => {
+            let unreadable = |error| ClientError::Usage(format!("{}: {error}", file.display()));
+            Some(std::fs::read_to_string(file).map_err(unreadable)?.trim().to_owned())
+        }
+        None => env("ALBATROS_TOKEN"),
+    };
+    Ok(Albatros::new(url, token.filter(|token| !token.is_empty()).map(Secret::new))?)
+}
+
+/// A build or a claim, as typed.
+enum Named {
+    Build(BuildId),
+    Claim(ClaimId),
+}
+
+impl Named {
+    fn segments(&self) -> Vec<&str> {
+        match self {
+            Self::Build(build) => vec!["builds", build.builder(), build.child()],
+            Self::Claim(claim) => vec!["builds", "claim", claim.as_str()],
+        }
+    }
+}
+
+fn path(id: &str) -> Result<Named, ClientError> {
+    if let Ok(claim) = id.parse() {
+        return Ok(Named::Claim(claim));
+    }
+    let wrong = |_error| ClientError::Usage(format!("{id}: neither a build (builder/dispatch-…) nor a claim (64 hex digits)"));
+    id.parse().map(Named::Build).map_err(wrong)
+}
+
+async fn logs(albatros: &Albatros, build: &str, follow: bool, stderr: bool) -> Result<Exit, ClientError> {
+    let Named::Build(build) = path(build)? else {
+        return Err(ClientError::Usage("a claim has no log; `status` tells its build".to_owned()));
+    };
+    let stream = if stderr { "stderr" } else { "stdout" };
+    let mut query = vec![("job", build.as_str()), ("log", stream)];
+    if !follow {
+        query.push(("follow", "false"));
+    }
+    let mut response = albatros.log(&query).await?;
+    let mut out = std::io::stdout().lock();
+    let cut = |error: reqwest::Error| AlbatrosError::Strange(format!("the log broke off: {}", error.without_url()));
+    while let Some(chunk) = response.chunk().await.map_err(cut)? {
+        out.write_all(&chunk)?;
+        out.flush()?;
+    }
+    if !follow {
+        return Ok(Exit::Success);
+    }
+    let deadline = tokio::time::Instant::now() + VERDICT_WITHIN;
+    let named = Named::Build(build);
+    loop {
+        let view = albatros.status(&named.segments()).await?;
+        if let Some(exit) = exit_of(&view) {
+            return Ok(exit);
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Err(AlbatrosError::Strange("the log has ended, the build has not".to_owned()).into());
+        }
+        tokio::time::sleep(VERDICT_LOOK).await;
+    }
+}
+
+fn exit_of(view: &Value) -> Option<Exit> {
+    let ended = view.get("ended").and_then(Value::as_bool).unwrap_or(false);
+    let word = view.get("state").and_then(Value::as_str).unwrap_or_default();
+    ended.then(|| Exit::of_word(word))
+}

@@ -1,0 +1,91 @@
+//! What client verbs print: a table for people, JSON for programs, colours only on a terminal.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, Color, Table};
+use serde_json::Value;
+
+/// A program's answer, as it came.
+fn print_json(value: &Value) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{value:#}")
+}
+
+fn text(view: &Value, field: &str) -> String {
+    match view.get(field) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.chars().filter(|c| !c.is_control()).collect(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// The answer of trigger, cancel and approve.
+pub(super) fn started(answer: &Value, json: bool) -> std::io::Result<()> {
+    if json {
+        return print_json(answer);
+    }
+    let mut out = std::io::stdout().lock();
+    for field in ["build", "address", "state", "log"] {
+        let value = text(answer, field);
+        if !value.is_empty() {
+            writeln!(out, "{value}")?;
+        }
+    }
+    Ok(())
+}
+
+/// One build, a line a field.
+pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
+    if json {
+        return print_json(view);
+    }
+    let mut table = Table::new();
+    table.load_preset(NOTHING);
+    let fields = [
+        "build", "claim", "state", "reason", "exit_code", "repo", "ref", "commit", "flavor", "event", "sender", "trusted",
+        "private", "pull_request", "created", "started", "finished", "log",
+    ];
+    for field in fields {
+        let value = text(view, field);
+        if !value.is_empty() {
+            table.add_row(vec![Cell::new(field), state_cell(field, &value)]);
+        }
+    }
+    writeln!(std::io::stdout().lock(), "{table}")
+}
+
+/// A list, a line a build. Without a build the claim stands in its place, for `approve` and `cancel`.
+pub(super) fn list(views: &[Value], json: bool) -> std::io::Result<()> {
+    if json {
+        return print_json(&Value::Array(views.to_vec()));
+    }
+    if views.is_empty() {
+        return writeln!(std::io::stdout().lock(), "no builds");
+    }
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "CREATED"]);
+    for view in views {
+        let build = Some(text(view, "build")).filter(|id| !id.is_empty()).unwrap_or_else(|| text(view, "claim"));
+        let commit: String = text(view, "commit").chars().take(8).collect();
+        let created: String = text(view, "created").chars().take(19).collect();
+        let state = state_cell("state", &text(view, "state"));
+        let cells = [build, text(view, "repo"), text(view, "ref"), commit, created].map(Cell::new);
+        let [build, repo, git_ref, commit, created] = cells;
+        table.add_row(vec![build, state, repo, git_ref, commit, created]);
+    }
+    writeln!(std::io::stdout().lock(), "{table}")
+}
+
+/// comfy-table colours only where standard output is a terminal; `NO_COLOR` is asked for by it as well.
+fn state_cell(field: &str, value: &str) -> Cell {
+    let cell = Cell::new(value);
+    if field != "state" || !std::io::stdout().is_terminal() {
+        return cell;
+    }
+    match value {
+        "success" => cell.fg(Color::Green),
+        "failure" | "oom" | "timeout" | "infra" | "lost" | "expired" => cell.fg(Color::Red),
+        "cancelled" | "held" => cell.fg(Color::Yellow),
+        _ => cell,
+    }
+}
