@@ -1,3 +1,7 @@
 //! Parses what was typed, starts logging, runs the role and maps its failure to an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    albatros::cli::main().into()
+}

@@ -1,3 +1,84 @@
-//! What can be typed.
+//! What can be typed: one file a verb group. What it means is read in [`settings`].
 
+mod client;
+pub mod exit;
+mod log;
+mod serve;
 pub mod settings;
+
+use clap::{Parser, Subcommand};
+
+use client::ClientVerb;
+use exit::Exit;
+use serve::ServeArgs;
+
+/// A CI for people who run Nomad
+#[derive(Debug, Parser)]
+#[command(name = "albatros", version, args_conflicts_with_subcommands = true, after_help = exit::EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Take webhooks, dispatch builds, post statuses (also without a verb)
+    Serve(ServeArgs),
+    #[command(flatten)]
+    Client(ClientVerb),
+}
+
+/// Parses what was typed and runs it. Says on standard error what went wrong.
+#[must_use]
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own codes: 0 for help and version, 2 for wrong use.
+            let wrong = error.use_stderr();
+            return match error.print() {
+                Ok(()) if wrong => Exit::Usage,
+                Ok(()) => Exit::Success,
+                Err(_no_output) => Exit::Infra,
+            };
+        }
+    };
+    match cli.verb {
+        None => roles(serve::run(cli.serve)),
+        Some(Verb::Serve(args)) => roles(serve::run(args)),
+        Some(Verb::Client(verb)) => roles(async {
+            match client::run(verb, &settings::process).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, error.exit()),
+            }
+        }),
+    }
+}
+
+/// Runs a role on the asynchronous runtime.
+fn roles(role: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(role),
+        Err(error) => complain(&error, Exit::Infra),
+    }
+}
+
+/// An error and its causes, on one line of standard error.
+fn complain(error: &dyn std::error::Error, exit: Exit) -> Exit {
+    let mut line = format!("albatros: {error}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    say(&line);
+    exit
+}
+
+fn say(line: &str) {
+    use std::io::Write as _;
+    // Nobody is left to be told when standard error is closed.
+    drop(writeln!(std::io::stderr().lock(), "{line}"));
+}

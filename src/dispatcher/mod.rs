@@ -5,14 +5,16 @@
 
 mod access;
 mod answer;
-mod claim;
 mod builds;
+mod claim;
 mod dispatch;
+mod follower;
 mod health;
 mod held;
 mod hook;
 mod known;
 mod listen;
+mod logs;
 mod metrics;
 mod people;
 mod routes;
@@ -72,7 +74,6 @@ pub struct App {
     pub forge_client: reqwest::Client,
     pub(crate) metrics: Metrics,
     pub(crate) known: KnownBuilds,
-    pub(crate) shutdown: CancellationToken,
 }
 
 /// Shared by all tasks of a server.
@@ -89,7 +90,6 @@ impl App {
             forge_client,
             metrics: Metrics::new(),
             known: KnownBuilds::default(),
-            shutdown: CancellationToken::new(),
         })
     }
 
@@ -112,10 +112,10 @@ impl App {
 }
 
 /// Serves until `shutdown` is cancelled: the listener, and the follower beside it.
-///
-/// # Errors
-/// When the listener breaks.
-pub async fn serve(app: SharedApp, listener: TcpListener, shutdown: CancellationToken) -> std::io::Result<()> {
-    let _ = (app, listener, shutdown);
-    Ok(())
+pub async fn serve(app: SharedApp, listener: TcpListener, shutdown: CancellationToken) {
+    let follower = tokio::spawn(follower::run(SharedApp::clone(&app), shutdown.clone()));
+    listen::listen(listener, routes::routes(SharedApp::clone(&app)), shutdown).await;
+    if let Err(error) = follower.await {
+        tracing::error!(%error, "the follower's task failed");
+    }
 }

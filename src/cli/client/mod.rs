@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::exit::Exit;
+use super::settings::Environment;
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::secret::Secret;
@@ -24,13 +25,13 @@ const VERDICT_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub(crate) struct Server {
     /// The server's address (also ALBATROS_URL)
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// A file that holds the token for what is private and for cancel, approve and trigger (also ALBATROS_TOKEN)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Print JSON
-    #[arg(long, global = true)]
+    #[arg(long)]
     json: bool,
 }
 
@@ -39,6 +40,8 @@ pub(crate) struct Server {
 pub(crate) enum ClientVerb {
     /// Start a build of a branch, tag or commit
     Trigger {
+        #[command(flatten)]
+        server: Server,
         /// The repository's address, as configured
         repo: String,
         /// A branch, or refs/heads/… or refs/tags/…
@@ -53,6 +56,8 @@ pub(crate) enum ClientVerb {
     },
     /// Print a build's log
     Logs {
+        #[command(flatten)]
+        server: Server,
         /// The build's id
         build: String,
         /// Follow it to its end, and exit with the build's code
@@ -64,11 +69,15 @@ pub(crate) enum ClientVerb {
     },
     /// Show one build, or a change that has none yet; exits with its code once it is over
     Status {
+        #[command(flatten)]
+        server: Server,
         /// The build's id, or a claim
         id: String,
     },
     /// List builds, newest first
     List {
+        #[command(flatten)]
+        server: Server,
         /// Only this repository
         #[arg(long)]
         repo: Option<String>,
@@ -84,11 +93,15 @@ pub(crate) enum ClientVerb {
     },
     /// Stop a build, or a change that has none yet
     Cancel {
+        #[command(flatten)]
+        server: Server,
         /// The build's id, or a claim
         id: String,
     },
     /// Build a pull request that is held, at the commit that is held
     Approve {
+        #[command(flatten)]
+        server: Server,
         /// The claim, as `list` shows it
         claim: String,
     },
@@ -116,43 +129,52 @@ impl ClientError {
 }
 
 /// Runs a verb. `env` reads the environment.
-pub(crate) async fn run(verb: ClientVerb, server: &Server, env: &dyn Fn(&str) -> Option<String>) -> Result<Exit, ClientError> {
-    let albatros = connect(server, env)?;
+pub(crate) async fn run(verb: ClientVerb, env: Environment<'_>) -> Result<Exit, ClientError> {
+    let albatros = connect(verb.server(), env)?;
+    let json = verb.server().json;
     match verb {
-        ClientVerb::Trigger { repo, git_ref, commit, flavor } => {
+        ClientVerb::Trigger { repo, git_ref, commit, flavor, .. } => {
             let mut wanted = json!({ "repo": repo, "ref": git_ref, "flavor": flavor });
             if let (Some(commit), Some(object)) = (commit, wanted.as_object_mut()) {
                 object.insert("commit".to_owned(), json!(commit));
             }
-            show::started(&albatros.trigger(&wanted).await?, server.json)?;
-            Ok(Exit::Success)
+            show::started(&albatros.trigger(&wanted).await?, json)?;
         }
-        ClientVerb::Logs { build, follow, stderr } => logs(&albatros, &build, follow, stderr).await,
-        ClientVerb::Status { id } => {
+        ClientVerb::Logs { build, follow, stderr, .. } => return logs(&albatros, &build, follow, stderr).await,
+        ClientVerb::Status { id, .. } => {
             let view = albatros.status(&path(&id)?.segments()).await?;
-            show::one(&view, server.json)?;
-            Ok(exit_of(&view).unwrap_or(Exit::Success))
+            show::one(&view, json)?;
+            return Ok(exit_of(&view).unwrap_or(Exit::Success));
         }
-        ClientVerb::List { repo, branch, state, limit } => {
+        ClientVerb::List { repo, branch, state, limit, .. } => {
             let limit = limit.map(|limit| limit.to_string());
             let query = [("repo", repo), ("branch", branch), ("state", state), ("limit", limit)];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-            show::list(&albatros.list(&query).await?, server.json)?;
-            Ok(Exit::Success)
+            show::list(&albatros.list(&query).await?, json)?;
         }
-        ClientVerb::Cancel { id } => {
-            show::started(&albatros.cancel(&path(&id)?.segments()).await?, server.json)?;
-            Ok(Exit::Success)
-        }
-        ClientVerb::Approve { claim } => {
+        ClientVerb::Cancel { id, .. } => show::started(&albatros.cancel(&path(&id)?.segments()).await?, json)?,
+        ClientVerb::Approve { claim, .. } => {
             let claim: ClaimId = claim.parse().map_err(|error| ClientError::Usage(format!("{error}")))?;
-            show::started(&albatros.approve(claim.as_str()).await?, server.json)?;
-            Ok(Exit::Success)
+            show::started(&albatros.approve(claim.as_str()).await?, json)?;
+        }
+    }
+    Ok(Exit::Success)
+}
+
+impl ClientVerb {
+    fn server(&self) -> &Server {
+        match self {
+            Self::Trigger { server, .. }
+            | Self::Logs { server, .. }
+            | Self::Status { server, .. }
+            | Self::List { server, .. }
+            | Self::Cancel { server, .. }
+            | Self::Approve { server, .. } => server,
         }
     }
 }
 
-fn connect(server: &Server, env: &dyn Fn(&str) -> Option<String>) -> Result<Albatros, ClientError> {
+fn connect(server: &Server, env: Environment<'_>) -> Result<Albatros, ClientError> {
     let given = server.url.clone().or_else(|| env("ALBATROS_URL"));
     let text = given.ok_or_else(|| ClientError::Usage("where is the server? set ALBATROS_URL or --url".to_owned()))?;
     let wrong = || ClientError::Usage("ALBATROS_URL: expected an address such as https://ci.example.org".to_owned());

@@ -1,0 +1,126 @@
+//! `albatros serve`
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::Exit;
+use super::settings::{self, Overrides, ServeSettings, SettingsError};
+use super::{complain, log};
+use crate::api::consul::Consul;
+use crate::api::http::{EndpointError, forge_client};
+use crate::api::nomad::Nomad;
+use crate::dispatcher::{self, App, SharedApp};
+use crate::engine::{Engine, NomadEngine};
+use crate::registry::{ConsulRegistry, Registry};
+
+/// Each flag beats the variable that it names
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Where to listen [ALBATROS_LISTEN, default 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// The public address, for links [ALBATROS_URL]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Nomad's namespace for builds [ALBATROS_NAMESPACE, default ci]
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Where Consul's keys begin [ALBATROS_PREFIX, default albatros]
+    #[arg(long)]
+    prefix: Option<String>,
+    /// The largest delivery, in bytes [ALBATROS_BODY_LIMIT, default 8388608]
+    #[arg(long, value_name = "BYTES")]
+    body_limit: Option<String>,
+    /// The longest a build may wait for room [ALBATROS_QUEUE_LIMIT, default 24h]
+    #[arg(long, value_name = "DURATION")]
+    queue_limit: Option<String>,
+    /// The longest a node may be out of reach [ALBATROS_UNKNOWN_LIMIT, default 10m]
+    #[arg(long, value_name = "DURATION")]
+    unknown_limit: Option<String>,
+    /// A folder for logs while they are read [ALBATROS_SPOOL, default TMPDIR]
+    #[arg(long, value_name = "DIR")]
+    spool: Option<String>,
+    /// An authority to trust for forges, beside the public ones [ALBATROS_FORGE_CACERT]
+    #[arg(long, value_name = "FILE")]
+    forge_cacert: Option<String>,
+}
+
+impl From<ServeArgs> for Overrides {
+    fn from(args: ServeArgs) -> Self {
+        Self {
+            listen: args.listen,
+            url: args.url,
+            namespace: args.namespace,
+            prefix: args.prefix,
+            body_limit: args.body_limit,
+            queue_limit: args.queue_limit,
+            unknown_limit: args.unknown_limit,
+            spool: args.spool,
+            forge_ca: args.forge_cacert,
+        }
+    }
+}
+
+/// Why the server did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("a service cannot be used as it is configured")]
+    Endpoint(#[from] EndpointError),
+    #[error("{address} cannot be listened on")]
+    Listen { address: std::net::SocketAddr, source: std::io::Error },
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Exit {
+    log::start(&settings::process);
+    let told = match settings::serve(&args.into(), &settings::process) {
+        Ok(told) => told,
+        Err(error) => return complain(&ServeError::from(error), Exit::Usage),
+    };
+    match serve(told).await {
+        Ok(()) => Exit::Success,
+        Err(error @ (ServeError::Settings(_) | ServeError::Endpoint(_))) => complain(&error, Exit::Usage),
+        Err(error @ (ServeError::Listen { .. } | ServeError::Signals(_))) => complain(&error, Exit::Infra),
+    }
+}
+
+async fn serve(told: ServeSettings) -> Result<(), ServeError> {
+    let app = assemble(&told)?;
+    let address = told.listen;
+    let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+    let shutdown = CancellationToken::new();
+    stop_on_signal(shutdown.clone())?;
+    tracing::info!("listening on {address}");
+    dispatcher::serve(app, listener, shutdown).await;
+    Ok(())
+}
+
+fn assemble(told: &ServeSettings) -> Result<SharedApp, ServeError> {
+    let settings = told.dispatcher.clone();
+    let registry = ConsulRegistry::new(Consul::new(told.consul.clone())?, settings.prefix.clone());
+    let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone(), settings.region.clone())?;
+    let engine = Engine::Nomad(NomadEngine::new(nomad));
+    let forges = forge_client(told.forge_ca.as_deref())?;
+    Ok(App::new(settings, engine, Registry::Consul(registry), forges))
+}
+
+/// SIGTERM and SIGINT end the server in order; a second one changes nothing.
+fn stop_on_signal(shutdown: CancellationToken) -> Result<(), ServeError> {
+    let mut term = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        shutdown.cancel();
+    });
+    Ok(())
+}
