@@ -1,0 +1,133 @@
+# Albatros itself, as a Nomad service on its default workload identity.
+#
+#   nomad job run hcl/albatros.hcl
+#
+# Two replicas are fine: any answers hooks and logs, one of them (the follower) posts statuses.
+
+variable "namespace" {
+  type        = string
+  default     = "default"
+  description = "Where Albatros itself runs; never the namespace of the builds."
+}
+
+variable "builds" {
+  type        = string
+  default     = "ci"
+  description = "The namespace of the builds."
+}
+
+variable "driver" {
+  type        = string
+  default     = "exec"
+  description = "exec or raw_exec with the program on the node, or docker."
+}
+
+variable "image" {
+  type    = string
+  default = "albatros:0.1"
+}
+
+variable "albatros" {
+  type    = string
+  default = "/usr/local/bin/albatros"
+}
+
+variable "url" {
+  type        = string
+  default     = "http://127.0.0.1:8080"
+  description = "The address that people and the forge reach Albatros under; it stands in statuses."
+}
+
+variable "port" {
+  type    = number
+  default = 8080
+}
+
+variable "nomad_addr" {
+  type        = string
+  default     = "http://127.0.0.1:4646"
+  description = "A Nomad agent, seen from the task."
+}
+
+variable "consul_addr" {
+  type        = string
+  default     = "http://127.0.0.1:8500"
+  description = "A Consul agent, seen from the task."
+}
+
+variable "consul_token_variable" {
+  type        = string
+  default     = "nomad/jobs/albatros"
+  description = "The Nomad variable whose item consul_token is Albatros's Consul token; only read when it is there."
+}
+
+variable "replicas" {
+  type    = number
+  default = 1
+}
+
+job "albatros" {
+  namespace   = var.namespace
+  datacenters = ["*"]
+  type        = "service"
+
+  group "albatros" {
+    count = var.replicas
+
+    network {
+      port "http" {
+        static = var.port
+      }
+    }
+
+    task "serve" {
+      driver       = var.driver
+      user         = var.driver == "docker" ? "" : "nobody"
+      kill_timeout = "10s"
+
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [1] : []
+        content {
+          image        = var.image
+          entrypoint   = [var.albatros, "serve"]
+          network_mode = "host"
+        }
+      }
+      dynamic "config" {
+        for_each = var.driver == "docker" ? [] : [1]
+        content {
+          command = var.albatros
+          args    = ["serve"]
+        }
+      }
+
+      # The policy that hcl/policy/nomad.hcl describes is bound to this job: no token to hand out.
+      identity {
+        env  = true
+        file = true
+      }
+
+      env {
+        ALBATROS_LISTEN    = "0.0.0.0:${NOMAD_PORT_http}"
+        ALBATROS_URL       = var.url
+        ALBATROS_NAMESPACE = var.builds
+        NOMAD_ADDR         = var.nomad_addr
+        NOMAD_TOKEN_FILE   = "${NOMAD_SECRETS_DIR}/nomad_token"
+        CONSUL_HTTP_ADDR   = var.consul_addr
+      }
+
+      template {
+        destination = "${NOMAD_SECRETS_DIR}/consul.env"
+        env         = true
+        data        = <<EOT
+{{ if nomadVarExists "${var.consul_token_variable}" }}{{ with nomadVar "${var.consul_token_variable}" }}CONSUL_HTTP_TOKEN={{ .consul_token }}{{ end }}{{ end }}
+EOT
+      }
+
+      resources {
+        cpu    = 200
+        memory = 128
+      }
+    }
+  }
+}
