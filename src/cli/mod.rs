@@ -2,30 +2,23 @@
 
 mod client;
 pub mod exit;
-mod log;
-mod serve;
 pub mod settings;
 
 use clap::{Parser, Subcommand};
 
 use client::ClientVerb;
 use exit::Exit;
-use serve::ServeArgs;
 
 /// A CI for people who run Nomad
 #[derive(Debug, Parser)]
-#[command(name = "albatros", version, args_conflicts_with_subcommands = true, after_help = exit::EXIT_CODES)]
+#[command(name = "albatros", version, after_help = exit::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
-    #[command(flatten)]
-    serve: ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Take webhooks, dispatch builds, post statuses (also without a verb)
-    Serve(ServeArgs),
     #[command(flatten)]
     Client(ClientVerb),
 }
@@ -46,8 +39,7 @@ pub fn main() -> Exit {
         }
     };
     match cli.verb {
-        None => roles(serve::run(cli.serve)),
-        Some(Verb::Serve(args)) => roles(serve::run(args)),
+        None => Exit::Usage,
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,

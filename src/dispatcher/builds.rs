@@ -77,6 +77,7 @@ impl BuildView {
             ..Self::unknown()
         };
         view.set_verdict(verdict);
+        view.say_how(verdict);
         if matches!(verdict, Verdict::Open { .. }) {
             match record.phase {
                 Phase::Held => (view.state, view.reason) = ("held", "waiting for approval".to_owned()),
@@ -104,7 +105,9 @@ impl BuildView {
             log: done.build.as_ref().map(|build| log_link(app, build)),
             ..Self::unknown()
         };
-        view.set_verdict(&Verdict::Ended(done.outcome.clone()));
+        let verdict = Verdict::Ended(done.outcome.clone());
+        view.set_verdict(&verdict);
+        view.say_how(&verdict);
         view
     }
 
@@ -134,7 +137,7 @@ impl BuildView {
 
     fn set_verdict(&mut self, verdict: &Verdict) {
         (self.state, self.reason) = match verdict {
-            Verdict::Ended(outcome) => (outcome.word(), status::sentence(outcome)),
+            Verdict::Ended(outcome) => (outcome.word(), status::sentence(outcome, None)),
             Verdict::Queued { reason } => ("queued", reason.clone()),
             Verdict::Unplaceable { reason } => ("unplaceable", reason.clone()),
             Verdict::Preparing => ("preparing", "preparing".to_owned()),
@@ -147,6 +150,13 @@ impl BuildView {
             Verdict::Ended(Outcome::Failure { exit_code, .. } | Outcome::Oom { exit_code }) => Some(*exit_code),
             _ => None,
         };
+    }
+
+    /// The outcome's sentence with the time it took, where both ends are known.
+    fn say_how(&mut self, verdict: &Verdict) {
+        if let (Verdict::Ended(outcome), Some(started), Some(finished)) = (verdict, self.started, self.finished) {
+            self.reason = status::sentence(outcome, Some(finished.duration_since(started)));
+        }
     }
 
     /// What a list shows of an open record, without asking the engine.
@@ -211,7 +221,8 @@ pub(crate) async fn one(
         (Tracked::Open(stored), Some(claim)) => BuildView::of_record(&app, claim, &stored.value, &verdict),
         (Tracked::Done(done), Some(claim)) => BuildView::of_done(&app, claim, done),
         (Tracked::Not | Tracked::Open(_) | Tracked::Done(_), _) => {
-            let mut view = BuildView { build: Some(known.build.clone()), repo: known.repo.clone(), ..BuildView::unknown() };
+            let mut view =
+                BuildView { build: Some(known.build.clone()), repo: known.repo.clone(), ..BuildView::unknown() };
             view.set_verdict(&verdict);
             view
         }
@@ -259,7 +270,10 @@ pub(crate) async fn one_by_claim(
 
 fn show(view: &BuildView, headers: &HeaderMap) -> Response {
     let object = serde_json::to_value(view).unwrap_or_default();
-    let name = view.build.as_ref().map_or_else(|| view.claim.as_ref().map(ToString::to_string), |build| Some(build.to_string()));
+    let name = view
+        .build
+        .as_ref()
+        .map_or_else(|| view.claim.as_ref().map(ToString::to_string), |build| Some(build.to_string()));
     let mut answer = Answer::new(StatusCode::OK, name.unwrap_or_default(), object);
     answer.lines.push(format!("{}: {}", view.state, view.reason));
     if let (Some(repo), Some(git_ref), Some(commit)) = (&view.repo, &view.git_ref, &view.commit) {
@@ -299,16 +313,18 @@ pub(crate) async fn list(
         let git_ref = view.git_ref.clone().unwrap_or_default();
         format!("{name}\t{}\t{}\t{git_ref}", view.state, view.repo.clone().unwrap_or_default())
     };
-    let answer = Answer { status: StatusCode::OK, lines: views.iter().map(line).collect(), object: serde_json::Value::Null };
+    let answer =
+        Answer { status: StatusCode::OK, lines: views.iter().map(line).collect(), object: serde_json::Value::Null };
     Ok(answer.into_form(&headers))
 }
 
 async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
-    let (_, open) = app.registry.watch_open(None, std::time::Duration::ZERO).await.map_err(|error| registry_down(&error))?;
+    let (_, open) =
+        app.registry.watch_open(None, std::time::Duration::ZERO).await.map_err(|error| registry_down(&error))?;
     let done = app.known.done(app).await.map_err(|error| registry_down(&error))?;
-    let of_open = open.iter().map(|(claim, stored)| {
-        BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value))
-    });
+    let of_open = open
+        .iter()
+        .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value)));
     let of_done = done
         .iter()
         .filter(|(claim, _)| !open.iter().any(|(other, _)| other == claim))

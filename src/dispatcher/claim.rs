@@ -158,7 +158,11 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
 /// 202 and where to look.
 pub(crate) fn at_claim(app: &SharedApp, claim: &ClaimId, what: &str) -> Answer {
     let address = app.link(&format!("/builds/claim/{claim}"));
-    let mut answer = Answer::new(StatusCode::ACCEPTED, address.clone(), json!({ "claim": claim, "address": address, "state": what }));
+    let mut answer = Answer::new(
+        StatusCode::ACCEPTED,
+        address.clone(),
+        json!({ "claim": claim, "address": address, "state": what }),
+    );
     answer.lines.push(what.to_owned());
     answer
 }
@@ -177,4 +181,3 @@ pub(crate) fn nonce() -> Result<String, Problem> {
 pub(crate) fn url_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
-

@@ -13,10 +13,8 @@ use super::answer::{Answer, Problem};
 use super::claim::Submission;
 use super::metrics::{HookLabel, HookResult};
 use super::{App, SharedApp, claim, held};
-use crate::domain::config::RepoConfig;
-use crate::domain::delivery::{self, DeliveryError, Incoming};
+use crate::domain::delivery::{self, Class, DeliveryError, Incoming};
 use crate::domain::event::Event;
-use crate::domain::id::Flavor;
 use crate::domain::plan::{self, Asked, Planned};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trust, verify};
@@ -58,7 +56,8 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
     let headers = text_headers(&parts.headers)?;
     let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body };
     let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming)).await;
-    let step = decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
+    let step =
+        decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
     match step {
         Step::Ignored(reason) => Ok((HookResult::Ignored, Answer::ignored(&reason))),
         Step::PullClosed { canonical, number, reason } => {
@@ -107,7 +106,7 @@ enum Step {
 async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     let json = delivery::json_text(incoming)?;
     let url = delivery::peek(&json)?;
-    let flavor = flavor(incoming)?;
+    let flavor = incoming.flavor()?;
     let found = configuration(app, &url, incoming, &json).await?;
     let verified = verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(&url, &refused))?;
     let event = delivery::parse(incoming, &verified)?;
@@ -137,19 +136,13 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     }
 }
 
-fn flavor(incoming: &Incoming<'_>) -> Result<Flavor, Problem> {
-    let given = incoming.query_value("flavor").map_err(Problem::from)?;
-    let parsed = given.filter(|text| !text.is_empty()).map(|text| text.parse::<Flavor>());
-    parsed.transpose().map(Option::unwrap_or_default).map_err(|error| Problem::bad_request(error.to_string()))
-}
-
 /// The repository's configuration, once a credential has matched: from the local copy first, so that strangers cost
 /// Consul nothing, then by a consistent read.
 async fn configuration(app: &App, url: &RepoUrl, incoming: &Incoming<'_>, json: &[u8]) -> Result<Found, Problem> {
     let local = usable(app.registry.entry(url).await.map_err(|error| registry_down(&error))?, url)?;
     let Some(local) = local else {
         // The same work as for a wrong signature, so that the time does not tell which repositories exist.
-        let _refused = verify::verify(incoming, json, &RepoConfig::decoy());
+        verify::decoy(json);
         return Err(Problem::unauthorized());
     };
     verify::verify(incoming, json, &local.config).map_err(|refused| unauthorized(url, &refused))?;
@@ -180,11 +173,16 @@ pub(crate) fn registry_down(error: &crate::registry::RegistryError) -> Problem {
 
 impl From<DeliveryError> for Problem {
     fn from(error: DeliveryError) -> Self {
-        let status = match &error {
-            DeliveryError::BadRequest(_) => StatusCode::BAD_REQUEST,
-            DeliveryError::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            DeliveryError::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        let status = match error.class() {
+            Class::BadRequest => StatusCode::BAD_REQUEST,
+            Class::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Class::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
         };
-        Self::new(status, error.to_string())
+        // A reader's own words say where in the body it is wrong; they hold nothing of ours.
+        let sentence = match std::error::Error::source(&error) {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
+        Self::new(status, sentence)
     }
 }

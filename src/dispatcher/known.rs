@@ -142,7 +142,8 @@ async fn is_configured(app: &App, build: &BuildId) -> Result<bool, RegistryError
     Ok(entries.iter().any(|found| {
         let config = &found.config;
         let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
-        [&config.builder, &config.untrusted_builder].into_iter().chain(flavors).any(|name| name.as_str() == build.builder())
+        let all = std::iter::once(&config.builder).chain(&config.untrusted_builder).chain(flavors);
+        all.into_iter().any(|name| name.as_str() == build.builder())
     }))
 }
 

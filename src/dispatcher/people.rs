@@ -65,7 +65,12 @@ pub(crate) async fn approve(
     let record = Record { phase: Phase::Claimed, approved: Some(jiff::Timestamp::now()), ..stored.value };
     match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
         Written::Yes(index) => {
-            tracing::info!(claim = claim.as_str(), repo = record.canonical, commit = record.commit.as_str(), "approved");
+            tracing::info!(
+                claim = claim.as_str(),
+                repo = record.canonical,
+                commit = record.commit.as_str(),
+                "approved"
+            );
             let stored = Stored { value: record, index };
             let (_, answer) = claim::dispatch_in_time(&app, claim, stored, config).await?;
             Ok(answer.into_form(&headers))
@@ -103,7 +108,8 @@ async fn authorize(app: &App, repo: Option<&str>, credentials: &Credentials) -> 
         None => None,
     };
     config.filter(|config| credentials.acts(app, config)).ok_or_else(|| {
-        let sentence = "no such build, or a token that may act for its repository is needed (tokens.act, or hook.token)";
+        let sentence =
+            "no such build, or a token that may act for its repository is needed (tokens.act, or hook.token)";
         Problem::new(StatusCode::UNAUTHORIZED, sentence)
     })
 }

@@ -96,7 +96,8 @@ async fn change(app: &App, wanted: &Wanted, found: &Found) -> Result<Change, Pro
         before: String::new(),
         commit,
         sender: Sender { login: SENDER.to_owned(), id: None },
-        repository_id: None,
+        // It is asked for by the repository's own credential.
+        repository_id: found.config.repository_id,
         // Nothing says that it is public.
         private: found.config.private.unwrap_or(true),
         pull: None,

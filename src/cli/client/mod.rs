@@ -211,7 +211,8 @@ fn path(id: &str) -> Result<Named, ClientError> {
     if let Ok(claim) = id.parse() {
         return Ok(Named::Claim(claim));
     }
-    let wrong = |_error| ClientError::Usage(format!("{id}: neither a build (builder/dispatch-…) nor a claim (64 hex digits)"));
+    let wrong =
+        |_error| ClientError::Usage(format!("{id}: neither a build (builder/dispatch-…) nor a claim (64 hex digits)"));
     id.parse().map(Named::Build).map_err(wrong)
 }
 

@@ -40,10 +40,26 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         return print_json(view);
     }
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     let fields = [
-        "build", "claim", "state", "reason", "exit_code", "repo", "ref", "commit", "flavor", "event", "sender", "trusted",
-        "private", "pull_request", "created", "started", "finished", "log",
+        "build",
+        "claim",
+        "state",
+        "reason",
+        "exit_code",
+        "repo",
+        "ref",
+        "commit",
+        "flavor",
+        "event",
+        "sender",
+        "trusted",
+        "private",
+        "pull_request",
+        "created",
+        "started",
+        "finished",
+        "log",
     ];
     for field in fields {
         let value = text(view, field);
@@ -63,7 +79,7 @@ pub(super) fn list(views: &[Value], json: bool) -> std::io::Result<()> {
         return writeln!(std::io::stdout().lock(), "no builds");
     }
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "CREATED"]);
+    table.load_style(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "CREATED"]);
     for view in views {
         let build = Some(text(view, "build")).filter(|id| !id.is_empty()).unwrap_or_else(|| text(view, "claim"));
         let commit: String = text(view, "commit").chars().take(8).collect();
