@@ -2,6 +2,7 @@
 
 mod client;
 pub mod exit;
+mod explain;
 pub mod settings;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +22,7 @@ struct Cli {
 enum Verb {
     #[command(flatten)]
     Client(ClientVerb),
+    Explain(explain::ExplainArgs),
 }
 
 /// Parses what was typed and runs it. Says on standard error what went wrong.
@@ -40,6 +42,10 @@ pub fn main() -> Exit {
     };
     match cli.verb {
         None => Exit::Usage,
+        Some(Verb::Explain(args)) => match explain::run(&args) {
+            Ok(code) => Exit::Code(code),
+            Err(error) => complain(&error, Exit::Infra),
+        },
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,

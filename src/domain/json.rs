@@ -17,7 +17,7 @@ const MAX_KEYS: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON, or not UTF-8.
-    #[error("not JSON: see line {line}, column {column}")]
+    #[error("this is not JSON, from line {line}, column {column} on")]
     NotJson {
         /// From 1.
         line: usize,

@@ -22,10 +22,6 @@ impl<'a> Field<'a> {
         Self { path: String::new(), value }
     }
 
-    pub(super) fn path(&self) -> &str {
-        &self.path
-    }
-
     /// An error about this field. `why` must not repeat the value.
     pub(super) fn error(&self, why: impl std::fmt::Display) -> ConfigError {
         if self.path.is_empty() { ConfigError(why.to_string()) } else { ConfigError(format!("{}: {why}", self.path)) }

@@ -39,7 +39,7 @@ pub enum DeliveryError {
     #[error("{0}")]
     BadRequest(Cow<'static, str>),
     /// The body is not JSON as it should be.
-    #[error("the body cannot be read")]
+    #[error(transparent)]
     Json(#[from] JsonError),
     /// The repository's address is none.
     #[error(transparent)]

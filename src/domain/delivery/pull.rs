@@ -104,7 +104,7 @@ fn origin(delivery: &PullDelivery) -> Option<PullOrigin> {
     let (head, base) = (&delivery.pull_request.head, &delivery.pull_request.base);
     let Some(repo) = &head.repo else { return Some(PullOrigin::Gone) };
     let special = ["refs/pull/", "refs/for/", "refs/draft/", "refs/for-review/"];
-    if head.label.as_deref().is_none_or(str::is_empty) || special.iter().any(|prefix| head.git_ref.starts_with(prefix))
+    if head.label.as_deref().is_some_and(str::is_empty) || special.iter().any(|prefix| head.git_ref.starts_with(prefix))
     {
         return Some(PullOrigin::Agit);
     }
