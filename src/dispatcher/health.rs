@@ -24,6 +24,9 @@ pub(crate) async fn version() -> String {
 
 /// `GET /metrics`, in OpenMetrics' text format.
 pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
+    let (readers, upstreams) = app.logs.load();
+    app.metrics.log_readers.set(i64::try_from(readers).unwrap_or(i64::MAX));
+    app.metrics.log_upstreams.set(i64::try_from(upstreams).unwrap_or(i64::MAX));
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }

@@ -115,6 +115,13 @@ impl LogHub {
         Ok(seat)
     }
 
+    /// Readers, and streams open at the engine, now.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        let spools = self.spools();
+        let readers = spools.values().map(|spool| spool.readers()).sum();
+        (readers, spools.values().filter(|spool| spool.is_open()).count())
+    }
+
     pub(super) fn limits(&self) -> Limits {
         self.0.limits
     }

@@ -7,13 +7,18 @@
 //!
 //! [`hub`] keeps at most one spool a log and bounds them all; [`feed`] fills one and closes it when nobody reads it any
 //! more; a [`reader`] takes bytes from the spool by offset, so a late one gets all of it and a slow one delays nobody.
+//! [`tail`] is the endpoint; [`ask`] what can be asked of it, [`ending`] the last line.
 
+mod ask;
+mod ending;
 mod feed;
 mod hub;
 mod reader;
 mod recent;
 mod spool;
+mod tail;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use hub::LogHub;
+pub(crate) use tail::{build, build_log};

@@ -175,9 +175,14 @@ impl Spool {
         self.progress.subscribe()
     }
 
+    /// How many read it.
+    pub(super) fn readers(&self) -> usize {
+        *self.readers.borrow()
+    }
+
     /// Whether nobody reads it.
     pub(super) fn is_idle(&self) -> bool {
-        *self.readers.borrow() == 0
+        self.readers() == 0
     }
 
     /// Ends when nobody has read for `pause`.
