@@ -13,7 +13,7 @@ use crate::domain::record::{Done, Record};
 use crate::domain::repo_url::RepoUrl;
 
 pub use consul::ConsulRegistry;
-pub use files::FileRegistry;
+pub use files::{FileRegistry, FilesError};
 
 /// The version of a stored record; any change makes a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,7 +147,10 @@ impl Registry {
     /// # Errors
     /// When the backend does not answer, or the record is not ours to read.
     pub async fn open(&self, id: &ClaimId) -> Result<Option<Stored<Record>>, RegistryError> {
-        each!(self, open(id))
+        match self {
+            Registry::Consul(one) => one.open(id).await,
+            Registry::Files(one) => one.record(id).await,
+        }
     }
 
     /// The ended change.
