@@ -1,1 +1,15 @@
 //! Behaviour, on stateful fakes of Nomad, Consul and Gitea.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what is wrong by failing"
+)]
+
+mod fake;
+
+mod fake_consul;
+mod fake_forge;
+mod fake_nomad;
+mod layers;

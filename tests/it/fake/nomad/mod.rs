@@ -1,0 +1,330 @@
+//! A Nomad: dispatch, jobs, allocations, evaluations, logs and events, as Nomad 2.0.5 was seen to answer.
+//! Nothing happens to a build by itself: the test drives it (`drive.rs`).
+
+mod cluster;
+mod dispatch;
+mod drive;
+mod events;
+mod list;
+mod logs;
+mod shape;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use axum::response::Response;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::consul::duration;
+use super::fault::Faults;
+use super::wire::{self, Call, PATIENCE, Service, Wire, text};
+use cluster::Cluster;
+pub(crate) use shape::Builder;
+
+/// A Nomad server with one client.
+#[derive(Debug)]
+pub(crate) struct Nomad {
+    wire: Wire,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    cluster: Mutex<Cluster>,
+    changed: watch::Sender<()>,
+}
+
+impl State {
+    fn change<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        let out = change(&mut self.cluster.lock().unwrap());
+        self.changed.send_replace(());
+        out
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Cluster) -> T) -> T {
+        read(&self.cluster.lock().unwrap())
+    }
+}
+
+impl Nomad {
+    /// Starts without jobs, on a free port.
+    pub(crate) async fn start() -> Self {
+        let cluster = Cluster { index: 10, ..Cluster::default() };
+        let state = Arc::new(State { cluster: Mutex::new(cluster), changed: watch::channel(()).0 });
+        Self { wire: Wire::start(state.clone()).await, state }
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Cluster) -> T) -> T {
+        self.state.change(change)
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> String {
+        self.wire.url()
+    }
+
+    /// What can be made to go wrong.
+    pub(crate) fn faults(&self) -> &Faults {
+        self.wire.faults()
+    }
+
+    /// Journal, connections, up and down.
+    pub(crate) fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    /// From now on requests without this token get what Nomad gives them.
+    pub(crate) fn require_token(&self, token: &str) {
+        self.change(|cluster| cluster.token = Some(token.to_owned()));
+    }
+
+    /// The token lacks this capability (`dispatch-job`, `list-jobs`, `read-job`, `read-logs`, `deregister-job`).
+    pub(crate) fn deny(&self, capability: &'static str) {
+        self.change(|cluster| cluster.deny.insert(capability));
+    }
+
+    /// The next so many dispatches name children that do not exist.
+    pub(crate) fn ghosts(&self, next: usize) {
+        self.change(|cluster| cluster.ghosts = next);
+    }
+
+    /// Executors that are told to stop go on until [`Nomad::kill`].
+    pub(crate) fn stubborn(&self, stubborn: bool) {
+        self.change(|cluster| cluster.stubborn = stubborn);
+    }
+
+    /// Logs rotate: the most files, and the most bytes in one.
+    pub(crate) fn rotate_logs(&self, files: usize, bytes: usize) {
+        self.change(|cluster| cluster.log_limits = Some((files, bytes)));
+    }
+
+    /// Registers a job, anew where there is one.
+    pub(crate) fn register(&self, builder: &Builder) {
+        self.change(|cluster| {
+            let index = cluster.next();
+            let mut job = builder.job();
+            for name in ["CreateIndex", "ModifyIndex", "JobModifyIndex"] {
+                job[name] = index.into();
+            }
+            cluster.jobs.insert((builder.namespace.clone(), builder.name.clone()), job);
+        });
+    }
+
+    /// Dispatches as somebody else who has that right; the child's id.
+    pub(crate) fn dispatch_as_stranger(&self, builder: &str, token: &str, meta: &Value) -> String {
+        let body = json!({"Meta": meta, "IdempotencyToken": token});
+        let call = Call {
+            method: "POST".to_owned(),
+            path: String::new(),
+            query: vec![("namespace".to_owned(), self.namespace_of(builder))],
+            headers: axum::http::HeaderMap::new(),
+            body: body.to_string().into(),
+        };
+        let answer = self.change(|cluster| dispatch::answer(cluster, &call, builder));
+        assert_eq!(answer.status(), 200, "the stranger's dispatch");
+        self.children(builder).into_iter().find(|id| self.job(id)["DispatchIdempotencyToken"] == token).unwrap()
+    }
+
+    fn namespace_of(&self, id: &str) -> String {
+        self.state.read(|cluster| cluster.key_of(id).0)
+    }
+
+    /// A job as Nomad would show it.
+    pub(crate) fn job(&self, id: &str) -> Value {
+        self.state.read(|cluster| cluster.jobs[&cluster.key_of(id)].clone())
+    }
+
+    /// The children of a builder, oldest first.
+    pub(crate) fn children(&self, builder: &str) -> Vec<String> {
+        self.state.read(|cluster| {
+            let mut children: Vec<&Value> = cluster.jobs.values().filter(|job| job["ParentID"] == builder).collect();
+            children.sort_by_key(|job| job["CreateIndex"].as_u64());
+            children.into_iter().map(|job| job["ID"].as_str().unwrap().to_owned()).collect()
+        })
+    }
+
+    /// The builder's n-th child (from 1), once it is there.
+    pub(crate) async fn child(&self, builder: &str, n: usize) -> String {
+        self.wait(&format!("child {n} of {builder}"), || self.children(builder).len() >= n).await;
+        self.children(builder)[n - 1].clone()
+    }
+
+    /// Waits until a change makes this true.
+    pub(crate) async fn wait(&self, what: &str, fits: impl Fn() -> bool) {
+        let mut changed = self.state.changed.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !fits() {
+                changed.changed().await.unwrap();
+            }
+        });
+        assert!(waited.await.is_ok(), "waited for: {what}");
+    }
+
+    /// Children made by requests so far, those that are gone included.
+    pub(crate) fn dispatches(&self) -> u64 {
+        self.state.read(|cluster| cluster.dispatches)
+    }
+
+    /// Writes that took effect by requests: dispatches and deregistrations.
+    pub(crate) fn writes(&self) -> u64 {
+        self.state.read(|cluster| cluster.writes)
+    }
+}
+
+/// The right a request needs, as far as the fake knows.
+fn capability(method: &str, path: &[&str]) -> Option<&'static str> {
+    match (method, path) {
+        (_, ["v1", "job", _, "dispatch"]) => Some("dispatch-job"),
+        ("DELETE", ["v1", "job", _]) => Some("deregister-job"),
+        (_, ["v1", "jobs"]) => Some("list-jobs"),
+        (_, ["v1", "client", "fs", "logs", _]) => Some("read-logs"),
+        (_, ["v1", "job", ..] | ["v1", "allocation", _] | ["v1", "evaluation", _] | ["v1", "event", _]) => {
+            Some("read-job")
+        }
+        _ => None,
+    }
+}
+
+impl Service for State {
+    async fn answer(self: Arc<Self>, call: Call) -> Response {
+        let segments = call.segments();
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let (authentic, allowed) = self.read(|cluster| {
+            let given = call.header("x-nomad-token").map(ToOwned::to_owned).or_else(|| {
+                call.header("authorization").and_then(|it| it.strip_prefix("Bearer ")).map(ToOwned::to_owned)
+            });
+            let authentic = cluster.token.is_none() || cluster.token == given;
+            let right = capability(&call.method, &path).is_none_or(|right| !cluster.deny.contains(right));
+            (authentic, authentic && right)
+        });
+        if let ["v1", "event", "stream"] = path.as_slice() {
+            return events::answer(self, &call, allowed);
+        }
+        if !allowed && !matches!(path.as_slice(), ["v1", "status" | "agent", ..]) {
+            // Seen: a token without read-job gets 500 for an allocation.
+            return match path.as_slice() {
+                ["v1", "allocation", id] if authentic => text(500, format!("Unknown allocation {id:?}")),
+                _ => text(403, "Permission denied"),
+            };
+        }
+        match (call.method.as_str(), path.as_slice()) {
+            ("POST" | "PUT", ["v1", "job", id, "dispatch"]) => {
+                self.change(|cluster| dispatch::answer(cluster, &call, id))
+            }
+            (_, ["v1", "job", _, "dispatch"]) => text(405, "Invalid method"),
+            ("DELETE", ["v1", "job", id]) => self.change(|cluster| delete(cluster, &call, id)),
+            ("GET", ["v1", "client", "fs", "logs", alloc]) => logs::answer(self.clone(), &call, alloc),
+            ("GET", _) => self.get(&call, &path).await,
+            _ => text(404, ""),
+        }
+    }
+}
+
+impl State {
+    /// Reads that may block.
+    async fn get(&self, call: &Call, path: &[&str]) -> Response {
+        let index = match call.param("index").map(str::parse::<u64>) {
+            None => 0,
+            Some(Ok(index)) => index,
+            Some(Err(_)) => return text(400, "Invalid index"),
+        };
+        let wait = match call.param("wait").map(duration) {
+            None => Duration::from_secs(300),
+            Some(Some(wait)) => wait,
+            Some(None) => return text(400, "Invalid wait time"),
+        };
+        let mut changed = self.changed.subscribe();
+        let until = tokio::time::Instant::now() + wait + wait / 32;
+        loop {
+            let (at, mut answer) = self.read(|cluster| show(cluster, call, path));
+            if index > 0 && at <= index && answer.status() != 404 && tokio::time::Instant::now() < until {
+                let _ = tokio::time::timeout_at(until, changed.changed()).await;
+                continue;
+            }
+            let headers = answer.headers_mut();
+            headers.insert("x-nomad-index", HeaderValue::from(at));
+            headers.insert("x-nomad-knownleader", HeaderValue::from_static("true"));
+            headers.insert("x-nomad-lastcontact", HeaderValue::from_static("0"));
+            return answer;
+        }
+    }
+}
+
+fn newest<'a>(values: impl Iterator<Item = &'a Value>) -> Option<u64> {
+    values.filter_map(|value| value["ModifyIndex"].as_u64()).max()
+}
+
+/// The index and the answer of a read.
+fn show(cluster: &Cluster, call: &Call, path: &[&str]) -> (u64, Response) {
+    let namespace = call.param("namespace").unwrap_or("default");
+    let of_job = |value: &&Value, id: &str| value["JobID"] == id && value["Namespace"] == namespace;
+    let list = |found: Vec<Value>| {
+        let at = newest(found.iter()).unwrap_or(cluster.index);
+        (at, wire::json(200, &found.into()))
+    };
+    let one = |value: Option<Value>, missing: &'static str| match value {
+        Some(value) => (value["ModifyIndex"].as_u64().unwrap(), wire::json(200, &value)),
+        None => (cluster.index, text(404, missing)),
+    };
+    match path {
+        ["v1", "jobs"] => {
+            let prefix = call.param("prefix").unwrap_or_default();
+            let under = cluster.jobs.iter().filter(|((_, id), _)| id.starts_with(prefix)).map(|(_, job)| job);
+            (newest(under).unwrap_or(cluster.index), list::answer(cluster, call))
+        }
+        ["v1", "job", id] => one(cluster.job(namespace, id).cloned(), "job not found"),
+        ["v1", "job", id, "allocations"] => {
+            let stubs = cluster.allocs.values().map(|alloc| &alloc.stub).filter(|stub| of_job(stub, id));
+            list(stubs.cloned().collect())
+        }
+        ["v1", "job", id, "evaluations"] => {
+            list(cluster.evals.iter().filter(|eval| of_job(eval, id)).cloned().collect())
+        }
+        ["v1", "allocation", id] if id.len() != 36 => {
+            (cluster.index, text(500, "alloc lookup failed: index error: UUID must be 36 characters"))
+        }
+        ["v1", "allocation", id] => {
+            one(cluster.allocs.get(*id).map(|alloc| shape::alone(&alloc.stub)), "alloc not found")
+        }
+        ["v1", "evaluation", id] => {
+            one(cluster.evals.iter().find(|eval| eval["ID"] == **id).cloned(), "eval not found")
+        }
+        ["v1", "status", "leader"] => (cluster.index, wire::json(200, &"127.0.0.1:4647".into())),
+        ["v1", "agent", "health"] => {
+            (cluster.index, wire::json(200, &json!({"server": {"message": "ok", "ok": true}})))
+        }
+        ["v1", "agent", "self"] => {
+            (cluster.index, wire::json(200, &json!({"config": {"Version": {"Version": "2.0.5"}}})))
+        }
+        ["v1", "namespace", name] => (cluster.index, wire::json(200, &json!({"Name": name}))),
+        _ => (cluster.index, text(404, "")),
+    }
+}
+
+/// `DELETE /v1/job/<id>`; seen: 200 for an unknown one too.
+fn delete(cluster: &mut Cluster, call: &Call, id: &str) -> Response {
+    let namespace = call.param("namespace").unwrap_or("default");
+    let mut answer = json!({
+        "EvalCreateIndex": 0, "EvalID": "", "Index": cluster.index, "JobModifyIndex": cluster.index,
+        "KnownLeader": false, "LastContact": 0, "NextToken": "", "VolumeEvalID": "", "VolumeEvalIndex": 0,
+    });
+    if cluster.job(namespace, id).is_some() {
+        cluster.writes += 1;
+        if call.param("purge") == Some("true") {
+            cluster.forget(id);
+        } else {
+            let eval = cluster.deregister(id);
+            for (name, from) in [
+                ("EvalCreateIndex", "CreateIndex"),
+                ("EvalID", "ID"),
+                ("Index", "CreateIndex"),
+                ("JobModifyIndex", "CreateIndex"),
+            ] {
+                answer[name] = eval[from].clone();
+            }
+        }
+    }
+    wire::json(200, &answer)
+}
