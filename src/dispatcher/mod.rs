@@ -8,6 +8,7 @@ mod answer;
 mod builds;
 mod claim;
 mod dispatch;
+mod follower;
 mod health;
 mod held;
 mod hook;

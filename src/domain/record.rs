@@ -170,3 +170,27 @@ pub struct Done {
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
 }
+
+impl Done {
+    /// What is left of a record that has ended as `outcome`.
+    #[must_use]
+    pub fn of(record: &Record, outcome: &Outcome) -> Self {
+        Self {
+            version: VERSION,
+            build: record.build.clone(),
+            outcome: outcome.clone(),
+            created: record.created,
+            started: record.started,
+            finished: record.finished.unwrap_or(record.created),
+            repo: record.repo.clone(),
+            git_ref: record.git_ref.clone(),
+            before: record.before.clone(),
+            commit: record.commit.clone(),
+            flavor: record.flavor.clone(),
+            event: record.event,
+            pull_request: record.pull.as_ref().map(|pull| pull.number),
+            private: record.private,
+            other: serde_json::Map::new(),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! While there is a build: what the engine says of it, its limits, and being stopped.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::course::{Course, Halt, LOOK_AGAIN, Next};
+use super::queue::Progress;
+use super::waiting::come_back;
+use crate::domain::duration::Span;
+use crate::domain::nomad::Snapshot;
+use crate::domain::outcome::{Outcome, Verdict, judge};
+use crate::domain::record::{Record, Stop, StopWhy};
+use crate::domain::status::status_of;
+use crate::domain::times::Times;
+use crate::engine::EngineError;
+use crate::registry::Entry;
+
+/// Hints come in bursts, a dozen at a build's start; one read answers for all of them.
+const READS_APART: Duration = Duration::from_millis(200);
+/// A build that its engine does not know is looked for again: the answer may come from a server that lags behind.
+const GONE_APART: Duration = Duration::from_secs(2);
+/// How often it must be unknown, where it was seen before and where it never was.
+const GONE_READS: (u32, u32) = (2, 5);
+/// A stop that has shown no effect is sent again after this.
+const STOP_AGAIN: Duration = Duration::from_secs(30);
+/// After a build has started or changed, reads do not rely on hints alone: they come after this, then ever later.
+const FIRST_READ: Duration = Duration::from_secs(2);
+
+/// What this process knows of a build beside its record.
+#[derive(Debug)]
+pub(super) struct Building {
+    reading: Option<Reading>,
+    read_at: Option<Instant>,
+    read_due: Instant,
+    reads: Backoff,
+    /// The engine has shown the job to this process.
+    seen: bool,
+    gone: u32,
+    unknown_since: Option<Instant>,
+    running_since: Option<Timestamp>,
+    stop_sent: Option<Instant>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Reading {
+    verdict: Verdict,
+    times: Times,
+}
+
+impl Default for Building {
+    fn default() -> Self {
+        Self {
+            reading: None,
+            read_at: None,
+            read_due: Instant::now(),
+            reads: Backoff::new(FIRST_READ, LOOK_AGAIN),
+            seen: false,
+            gone: 0,
+            unknown_since: None,
+            running_since: None,
+            stop_sent: None,
+        }
+    }
+}
+
+impl Building {
+    /// Something may have changed: read soon.
+    pub(super) fn hint(&mut self) {
+        let soonest = self.read_at.map_or_else(Instant::now, |at| at + READS_APART);
+        self.read_due = self.read_due.min(soonest);
+    }
+
+    fn note(&mut self, snapshot: &Snapshot, stop: Option<&Stop>) {
+        let reading = Reading { verdict: judge(snapshot, stop), times: Times::of(snapshot) };
+        self.seen |= snapshot.job.is_some();
+        let gone = matches!(reading.verdict, Verdict::Ended(Outcome::Expired));
+        self.gone = if gone { self.gone + 1 } else { 0 };
+        let unknown = matches!(reading.verdict, Verdict::Open { unknown: true, .. });
+        self.unknown_since = unknown.then(|| self.unknown_since.unwrap_or_else(Instant::now));
+        if matches!(reading.verdict, Verdict::Running) {
+            self.running_since.get_or_insert_with(Timestamp::now);
+        }
+        if self.reading.as_ref() != Some(&reading) {
+            self.reads.reset();
+        }
+        self.reading = Some(reading);
+        self.next_read(None);
+    }
+
+    fn next_read(&mut self, within: Option<Duration>) {
+        let wait = self.reads.wait();
+        self.read_at = Some(Instant::now());
+        self.read_due = Instant::now() + within.unwrap_or(wait);
+    }
+
+    fn is_surely_gone(&self) -> bool {
+        self.gone >= if self.seen { GONE_READS.0 } else { GONE_READS.1 }
+    }
+
+    fn until_read(&self) -> Duration {
+        self.read_due.saturating_duration_since(Instant::now())
+    }
+}
+
+impl Course {
+    /// Reads the build where that is due, ends it where it is over, stops it where it must be, and reports.
+    pub(super) async fn building(&mut self) -> Result<Next, Halt> {
+        if self.stored.value.statuses.intended.is_none()
+            && self.report(status_of(&self.stored.value, None)).await? == Progress::Changed
+        {
+            return Ok(Next::Again);
+        }
+        if self.build.until_read().is_zero() {
+            self.read().await?;
+        }
+        let Some(reading) = self.build.reading.clone() else { return Ok(Next::In(self.build.until_read())) };
+        if let Verdict::Ended(outcome) = reading.verdict {
+            if outcome != Outcome::Expired || self.build.is_surely_gone() {
+                return self.end(outcome, reading.times).await;
+            }
+            self.build.next_read(Some(GONE_APART));
+            return Ok(Next::In(GONE_APART));
+        }
+        let record = &self.stored.value;
+        if record.started.is_none() && reading.times.started.is_some() {
+            let record = Record { started: reading.times.started, ..record.clone() };
+            self.write(record).await?;
+            return Ok(Next::Again);
+        }
+        let deadline = match &record.stop {
+            Some(_) => {
+                self.send_stop().await;
+                STOP_AGAIN
+            }
+            None => match self.limit(&reading.verdict).await? {
+                Limit::Over(stop) => {
+                    tracing::info!(claim = self.claim.as_str(), why = ?stop.why, "a build is over its limit");
+                    let record = Record { stop: Some(stop), ..self.stored.value.clone() };
+                    self.write(record).await?;
+                    return Ok(Next::Again);
+                }
+                Limit::Left(left) => left,
+            },
+        };
+        let progress = self.report(status_of(&self.stored.value, Some(&reading.verdict))).await?;
+        Ok(come_back(progress, deadline.min(self.build.until_read())))
+    }
+
+    async fn read(&mut self) -> Result<(), Halt> {
+        let record = &self.stored.value;
+        let Some(build) = &record.build else {
+            // A record says `dispatched` only together with its child; whoever wrote this did not write it all.
+            self.build.note(&Snapshot::default(), None);
+            return Ok(());
+        };
+        let turns = std::sync::Arc::clone(&self.shared.engine_turns);
+        let Ok(_turn) = turns.acquire().await else { return Ok(()) };
+        match self.shared.app.engine.observe(build).await {
+            Ok(snapshot) => self.build.note(&snapshot, record.stop.as_ref()),
+            Err(EngineError::Unknown(_)) => self.build.note(&Snapshot::default(), record.stop.as_ref()),
+            Err(error) => {
+                let build = build.as_str();
+                tracing::warn!(build, error = &error as &dyn std::error::Error, "a build could not be read");
+                self.build.next_read(None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the engine to stop; the record says so already. It is said again until it shows.
+    async fn send_stop(&mut self) {
+        let Some(build) = &self.stored.value.build else { return };
+        if self.build.stop_sent.is_some_and(|at| at.elapsed() < STOP_AGAIN) {
+            return;
+        }
+        match self.shared.app.engine.stop(build).await {
+            Ok(()) => {
+                self.build.stop_sent = Some(Instant::now());
+                self.build.hint();
+            }
+            Err(error) => {
+                let build = build.as_str();
+                tracing::warn!(build, error = &error as &dyn std::error::Error, "a build could not be stopped");
+                self.build.hint();
+            }
+        }
+    }
+
+    async fn limit(&self, verdict: &Verdict) -> Result<Limit, Halt> {
+        let settings = &self.shared.app.settings;
+        let record = &self.stored.value;
+        let now = Timestamp::now();
+        let unknown = self.build.unknown_since.map(|since| settings.unknown_limit.saturating_sub(since.elapsed()));
+        if unknown.is_some_and(|left| left.is_zero()) {
+            return Ok(Limit::Over(Stop { why: StopWhy::Lost, by: "Albatros".to_owned(), at: now }));
+        }
+        if let Some(started) = record.started {
+            return Ok(self.timeout(started, now).await?.or_sooner(unknown));
+        }
+        let waits = match verdict {
+            Verdict::Queued { .. } | Verdict::Unplaceable { .. } | Verdict::Open { unknown: false, .. } => true,
+            Verdict::Preparing | Verdict::Running | Verdict::Open { unknown: true, .. } | Verdict::Ended(_) => false,
+        };
+        let waited = now.duration_since(record.approved.unwrap_or(record.created));
+        let left = settings.queue_limit.saturating_sub(Duration::try_from(waited).unwrap_or_default());
+        if waits && left.is_zero() {
+            return Ok(Limit::Over(Stop { why: StopWhy::Queue, by: "Albatros".to_owned(), at: now }));
+        }
+        Ok(Limit::Left(if waits { left } else { LOOK_AGAIN }).or_sooner(unknown))
+    }
+
+    /// The configuration's time limit, from the executor's start. The node's clock may be wrong, so it is believed
+    /// only between the claim and the moment the script was first seen running.
+    async fn timeout(&self, started: Timestamp, now: Timestamp) -> Result<Limit, Halt> {
+        let Some(limit) = self.time_limit().await? else { return Ok(Limit::Left(LOOK_AGAIN)) };
+        let latest = self.build.running_since.unwrap_or(now);
+        let believed = started.min(latest).max(self.stored.value.created);
+        let limit = SignedDuration::try_from(limit.get()).unwrap_or(SignedDuration::MAX);
+        let left = limit.saturating_sub(now.duration_since(believed));
+        if left.is_positive() {
+            return Ok(Limit::Left(Duration::try_from(left).unwrap_or_default()));
+        }
+        let at = started.checked_add(limit).unwrap_or(now);
+        Ok(Limit::Over(Stop { why: StopWhy::Timeout, by: "the time limit".to_owned(), at }))
+    }
+
+    /// None where the configuration is gone or broken: then the limits of the builder must do.
+    async fn time_limit(&self) -> Result<Option<Span>, Halt> {
+        let Ok(url) = self.stored.value.repo.parse() else { return Ok(None) };
+        Ok(match self.shared.app.registry.entry(&url).await? {
+            Entry::Found(found) => Some(found.config.timeout),
+            Entry::Unknown | Entry::Broken(_) => None,
+        })
+    }
+}
+
+/// How a build stands to its limits.
+enum Limit {
+    Over(Stop),
+    Left(Duration),
+}
+
+impl Limit {
+    fn or_sooner(self, other: Option<Duration>) -> Self {
+        match (self, other) {
+            (Self::Left(left), Some(other)) => Self::Left(left.min(other)),
+            (limit, _) => limit,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! After the end: the final status, then `done/`.
+
+use std::time::Duration;
+
+use super::course::{Course, Halt, LOOK_AGAIN, Next};
+use super::queue::Progress;
+use crate::dispatcher::metrics::OutcomeLabel;
+use crate::domain::outcome::Outcome;
+use crate::domain::record::{Done, Phase};
+use crate::domain::status::status_of;
+use crate::registry::Written;
+
+impl Course {
+    /// Reports, and moves the record to where ended changes are once that is settled.
+    pub(super) async fn ended(&mut self) -> Result<Next, Halt> {
+        if !self.queue.is_done() {
+            match self.report(status_of(&self.stored.value, None)).await? {
+                Progress::Settled => {}
+                Progress::Sending => return Ok(Next::In(LOOK_AGAIN)),
+                Progress::Later(left) => return Ok(Next::In(left)),
+                Progress::Changed => return Ok(Next::Again),
+            }
+        }
+        self.finish().await
+    }
+
+    async fn finish(&mut self) -> Result<Next, Halt> {
+        let record = self.stored.value.clone();
+        let Phase::Ended { outcome } = &record.phase else { return Ok(Next::Again) };
+        let (registry, lease, index) = (&self.shared.app.registry, &self.shared.lock.lease, self.stored.index);
+        // An error before there was a child is forgotten, so that a redelivery after the repair builds.
+        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. });
+        let written = if never_built {
+            registry.forget(&self.claim, index, lease).await
+        } else {
+            registry.finish(&self.claim, index, &Done::of(&record, outcome), lease).await
+        };
+        match written? {
+            Written::Yes(_) => {
+                if !record.private {
+                    let label = OutcomeLabel { outcome: outcome.word() };
+                    self.shared.app.metrics.builds.get_or_create(&label).inc();
+                }
+                Ok(Next::Over)
+            }
+            Written::Conflict => {
+                self.doubt();
+                Ok(Next::In(Duration::ZERO))
+            }
+            Written::LeaseLost => Err(Halt::LeaseLost),
+        }
+    }
+}

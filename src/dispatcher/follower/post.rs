@@ -1,0 +1,115 @@
+//! One try to bring one status to the forge.
+
+use url::Url;
+
+use super::course::Shared;
+use crate::api::forge::{Forge, ForgeError, NewStatus};
+use crate::domain::config::RepoConfig;
+use crate::domain::id::ClaimId;
+use crate::domain::key;
+use crate::domain::record::Record;
+use crate::domain::status::{Standing, Status, context, standing, target_url};
+use crate::registry::{Entry, RegistryError};
+
+/// What a failed try is logged with.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is to be posted, and for which record.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    pub(super) shared: Shared,
+    pub(super) claim: ClaimId,
+    pub(super) record: Record,
+    pub(super) status: Status,
+    /// It may be there already, or may have been overtaken: read before posting.
+    pub(super) look_first: bool,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The forge has it.
+    Confirmed,
+    /// The forge will never take it; the sentence has nothing secret.
+    Refused(String),
+    /// It was sent, and no answer came: it may have arrived.
+    Unknown(Cause),
+    /// It did not arrive.
+    Passing(Cause),
+    /// There is nowhere to post: no forge is configured, or the repository no longer is.
+    NoForge,
+    /// The lock's last proof is too old; nothing was sent.
+    LockOld,
+}
+
+/// Posts, by the configuration of this moment, if the lock is still ours.
+pub(super) async fn send(post: Post) -> Sent {
+    let config = match configuration(&post).await {
+        Ok(Some(config)) => config,
+        Ok(None) => return Sent::NoForge,
+        Err(cause) => return Sent::Passing(cause),
+    };
+    let Some(forge) = &config.forge else { return Sent::NoForge };
+    let forge = match Forge::new(post.shared.app.forge_client.clone(), forge, &post.record.repo) {
+        Ok(forge) => forge,
+        Err(error) => return Sent::Refused(error.to_string()),
+    };
+    if post.look_first {
+        match arrived(&post, &forge).await {
+            Ok(true) => return Sent::Confirmed,
+            Ok(false) => {}
+            Err(error) => return Sent::Passing(Box::new(error)),
+        }
+    }
+    let status = NewStatus {
+        state: post.status.state,
+        description: post.status.description.clone(),
+        context: context(&post.record),
+        target_url: link(&post, &config),
+    };
+    if !post.shared.lock.permits_post(&post.shared.app.registry).await {
+        return Sent::LockOld;
+    }
+    match forge.post_status(&post.record.commit, &status).await {
+        Ok(()) => Sent::Confirmed,
+        Err(ForgeError::Refused(why)) => Sent::Refused(why),
+        Err(error @ ForgeError::Unanswered(_)) => Sent::Unknown(Box::new(error)),
+        Err(error @ ForgeError::Unavailable(_)) => Sent::Passing(Box::new(error)),
+    }
+}
+
+async fn configuration(post: &Post) -> Result<Option<Box<RepoConfig>>, Cause> {
+    let url = post.record.repo.parse()?;
+    match post.shared.app.registry.entry(&url).await.map_err(|error: RegistryError| Box::new(error))? {
+        Entry::Found(found) => Ok(Some(Box::new(found.config))),
+        Entry::Unknown => Ok(None),
+        Entry::Broken(reason) => Err(format!("the repository's configuration cannot be used: {reason}").into()),
+    }
+}
+
+/// Whether the status is the newest of this build at the forge. Where the forge does not let us look, it is not known
+/// to be, and posting it once more does less harm than not at all.
+async fn arrived(post: &Post, forge: &Forge) -> Result<bool, ForgeError> {
+    match forge.statuses(&post.record.commit).await {
+        Ok(listed) => {
+            let pages = pages(post);
+            Ok(standing(&listed, &context(&post.record), &post.status, &pages) == Standing::Arrived)
+        }
+        Err(ForgeError::Refused(_)) => Ok(false),
+        Err(error @ (ForgeError::Unanswered(_) | ForgeError::Unavailable(_))) => Err(error),
+    }
+}
+
+/// The addresses that a status of this build may link to.
+fn pages(post: &Post) -> Vec<Url> {
+    let Some(base) = &post.shared.app.settings.url else { return Vec::new() };
+    let of_claim = target_url(base, &post.claim, None, None);
+    let of_build = target_url(base, &post.claim, post.record.build.as_ref(), None);
+    of_claim.into_iter().chain(of_build).collect()
+}
+
+fn link(post: &Post, config: &RepoConfig) -> Option<Url> {
+    let build = post.record.build.as_ref();
+    let key = build.filter(|_| post.record.private).map(|build| key::build_key(config, build));
+    target_url(post.shared.app.settings.url.as_ref()?, &post.claim, build, key.as_deref())
+}
