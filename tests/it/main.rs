@@ -9,6 +9,8 @@
 
 mod fake;
 
+mod explain;
+mod explained;
 mod fake_consul;
 mod fake_forge;
 mod fake_nomad;
