@@ -55,3 +55,90 @@ pub fn claim(config: &RepoConfig, subject: &Subject<'_>) -> ClaimId {
     }
     ClaimId::from_digest(key::mac(&config.claim_key, &[&message]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// ```python
+    /// def claim(key, fields):
+    ///     message = b'albatros claim v1\0'
+    ///     for field in fields:
+    ///         message += struct.pack('>I', len(field.encode())) + field.encode()
+    ///     return hmac.new(key, message, hashlib.sha256).hexdigest()
+    /// claim(b's3cr3t-hmac', ['albatros', 'global', 'ci', 'https://git.example/quentin/albatros.git',
+    ///     'refs/heads/main', 'a'*40, 'b'*40, 'default', 'push', 'true'])
+    /// ```
+    const VECTOR: &str = "41d757678ee6f1883d31975d2528c78a56dcb079d041e15ba5ee0380ea9c5d96";
+
+    fn with(hook: &str, change: impl FnOnce(&mut Subject<'_>)) -> String {
+        let config = RepoConfig::parse(format!(r#"{{"hook":{hook}}}"#).as_bytes()).unwrap();
+        let (site, commit, flavor) = (Site::default(), "b".repeat(40).parse().unwrap(), Flavor::default());
+        let before = "a".repeat(40);
+        let mut subject = Subject {
+            site: &site,
+            canonical: "https://git.example/quentin/albatros.git",
+            git_ref: "refs/heads/main",
+            before: &before,
+            commit: &commit,
+            flavor: &flavor,
+            event: EventKind::Push,
+            trusted: true,
+            salt: None,
+        };
+        change(&mut subject);
+        claim(&config, &subject).to_string()
+    }
+
+    const SECRET: &str = r#"{"secret":["s3cr3t-hmac","old"],"token":"t"}"#;
+
+    #[test]
+    fn a_claim_is_what_an_independent_program_computes() {
+        assert_eq!(with(SECRET, |_| {}), VECTOR);
+        assert_eq!(with(r#"{"token":"s3cr3t-hmac"}"#, |_| {}), VECTOR);
+        let salted = with(SECRET, |subject| subject.salt = Some("again"));
+        assert_eq!(salted, "f57190c6351b74b4892c0efebe33ae7a0a1b6c09e84a2c59e62d41dd44c80aa7");
+        let long_key = format!(r#"{{"token":"{}"}}"#, "k".repeat(100));
+        assert_eq!(with(&long_key, |_| {}), "9a4440473eb2833ffd514cd525b8b7727eb3a878eed4cc945b70bcee54c375f2");
+        let wide = with(SECRET, |subject| subject.git_ref = "refs/heads/é🦤");
+        assert_eq!(wide, "6254cec83735b767c09a81f8cfd22d1e165ad34acc9020c23f55275563cac88c");
+    }
+
+    #[test]
+    fn every_field_makes_another_claim() {
+        let other_site = Site { namespace: "other".to_owned(), ..Site::default() };
+        let (commit, flavor) = ("c".repeat(40).parse().unwrap(), "big".parse().unwrap());
+        let mut claims = vec![
+            with(SECRET, |_| {}),
+            with(r#"{"secret":"other"}"#, |_| {}),
+            with(SECRET, |subject| subject.canonical = "https://git.example/quentin/other.git"),
+            with(SECRET, |subject| subject.git_ref = "refs/heads/other"),
+            with(SECRET, |subject| subject.before = ""),
+            with(SECRET, |subject| subject.event = EventKind::Tag),
+            with(SECRET, |subject| subject.trusted = false),
+            with(SECRET, |subject| subject.salt = Some("")),
+        ];
+        let config = RepoConfig::parse(format!(r#"{{"hook":{SECRET}}}"#).as_bytes()).unwrap();
+        let usual = (Site::default(), "b".repeat(40).parse().unwrap(), Flavor::default());
+        for (site, commit, flavor) in
+            [(&other_site, &usual.1, &usual.2), (&usual.0, &commit, &usual.2), (&usual.0, &usual.1, &flavor)]
+        {
+            let subject = Subject {
+                site,
+                canonical: "https://git.example/quentin/albatros.git",
+                git_ref: "refs/heads/main",
+                before: &"a".repeat(40),
+                commit,
+                flavor,
+                event: EventKind::Push,
+                trusted: true,
+                salt: None,
+            };
+            claims.push(claim(&config, &subject).to_string());
+        }
+        let count = claims.len();
+        claims.sort();
+        claims.dedup();
+        assert_eq!(claims.len(), count);
+    }
+}

@@ -52,3 +52,34 @@ pub fn opens(config: &RepoConfig, build: &BuildId, given: &str) -> bool {
 pub fn payload_hmac(config: &RepoConfig, payload: &Secret) -> String {
     hex::encode(mac(&config.claim_key, &[PAYLOAD_LABEL, payload.expose().as_bytes()]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(hook: &str) -> RepoConfig {
+        RepoConfig::parse(format!(r#"{{"hook":{hook}}}"#).as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_key_opens_its_own_build_alone() {
+        let build: BuildId = "builder/dispatch-1766000000-1a2b3c4d".parse().unwrap();
+        let other: BuildId = "builder/dispatch-1766000000-1a2b3c4e".parse().unwrap();
+        let config = config(r#"{"secret":"s3cr3t-hmac"}"#);
+        let key = build_key(&config, &build);
+        // hmac.new(b's3cr3t-hmac', b'albatros key v1\0' + build, hashlib.sha256) in Python
+        assert_eq!(key, "673cd452e993d91bf8320fcaf6a2fd0e51d6f66641d0b3f28397bf129982060b");
+        assert!(opens(&config, &build, &key));
+        assert!(!opens(&config, &other, &key));
+        assert!(!opens(&config, &build, ""));
+        assert!(!opens(&config, &build, &key[..63]));
+    }
+
+    #[test]
+    fn a_link_outlives_the_rotation_of_its_secret_until_that_is_removed() {
+        let build: BuildId = "builder/dispatch-1-a".parse().unwrap();
+        let key = build_key(&config(r#"{"secret":"old"}"#), &build);
+        assert!(opens(&config(r#"{"secret":["new","old"],"token":"t"}"#), &build, &key));
+        assert!(!opens(&config(r#"{"secret":"new"}"#), &build, &key));
+    }
+}

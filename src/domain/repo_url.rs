@@ -161,3 +161,115 @@ fn canonical_host(authority: &str, default_port: u16) -> Result<String, RepoUrlE
         Ok(port) => Ok(format!("{host}:{port}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn refused(text: &str) -> RepoUrlError {
+        text.parse::<RepoUrl>().unwrap_err()
+    }
+
+    #[test]
+    fn one_repository_has_one_canonical_address() {
+        for sent in [
+            "https://git.example/Quentin/a.git",
+            "HTTPS://Git.Example/Quentin/a.git/",
+            "https://git.example:443/Quentin/a.git",
+            "https://git.example:/Quentin/a.git",
+        ] {
+            let url: RepoUrl = sent.parse().unwrap();
+            assert_eq!(url.canonical(), "https://git.example/Quentin/a.git");
+            assert_eq!(url.sent(), sent);
+        }
+        let port: RepoUrl = "http://127.0.0.1:3300/quentin/albatros.git".parse().unwrap();
+        assert_eq!(port.canonical(), port.sent());
+        let six: RepoUrl = "http://[::1]:80/a/b".parse().unwrap();
+        assert_eq!(six.canonical(), "http://[::1]/a/b");
+    }
+
+    #[test]
+    fn what_is_no_address_of_a_repository_is_refused() {
+        use RepoUrlError as E;
+        for (text, why) in [
+            ("", E::Scheme),
+            ("file:///etc", E::Scheme),
+            ("ext::sh -c id", E::Characters),
+            ("ext::id", E::Scheme),
+            ("--upload-pack=id", E::Scheme),
+            ("git@git.example:a/b", E::Scheme),
+            ("ssh://git.example/a", E::Scheme),
+            ("https:/git.example/a", E::Scheme),
+            ("https://user:pw@git.example/a", E::Userinfo),
+            ("https://user@git.example/a", E::Userinfo),
+            ("https:///a/b", E::Host),
+            ("https://git.example:99999/a", E::Host),
+            ("https://git.example:0/a", E::Host),
+            ("https://git.example:x/a", E::Host),
+            ("https://git%2eexample/a", E::Host),
+            ("https://[::1/a", E::Host),
+            ("https://git.example", E::Path),
+            ("https://git.example//", E::Path),
+            ("https://git.example/a/../b", E::Dots),
+            ("https://git.example/a/%2e%2E/b", E::Dots),
+            ("https://git.example/a/..", E::Dots),
+            ("https://git.example/a%2f..%2fb", E::Dots),
+            ("https://git.example/a\\b", E::Characters),
+            ("https://git.example/a%0ab", E::Characters),
+            ("https://git.example/a%00", E::Characters),
+            ("https://git.example/a b", E::Characters),
+            (" https://git.example/a", E::Characters),
+            ("https://git.example/a\u{0}", E::Characters),
+            ("https://git.example/a?x=1", E::Query),
+            ("https://git.example/a#x", E::Query),
+        ] {
+            assert_eq!(refused(text), why, "{text}");
+        }
+        assert_eq!(refused(&format!("https://git.example/{}", "a".repeat(4096))), E::Length);
+    }
+
+    #[test]
+    fn no_refusal_repeats_the_address() {
+        assert!(!refused("https://user:hunter2@git.example/a").to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn the_sent_spelling_is_looked_up_first() {
+        let url: RepoUrl = "https://Git.example/a/b?".trim_end_matches('?').parse().unwrap();
+        let keys = url.keys();
+        let spellings: Vec<&str> = keys.iter().map(|(spelling, _)| spelling.as_str()).collect();
+        assert_eq!(spellings, [url.sent(), url.sent(), url.canonical(), url.canonical()]);
+        assert_eq!(keys[0].1, "aHR0cHM6Ly9HaXQuZXhhbXBsZS9hL2I=");
+        assert_eq!(keys[1].1, "aHR0cHM6Ly9HaXQuZXhhbXBsZS9hL2I");
+    }
+
+    #[test]
+    fn forges_name_a_repository_by_the_last_two_parts() {
+        let parts = |text: &str| {
+            let url: RepoUrl = text.parse().unwrap();
+            url.owner_and_name().map(|(owner, name)| format!("{owner} {name}"))
+        };
+        assert_eq!(parts("https://git.example/quentin/albatros.git/").as_deref(), Some("quentin albatros"));
+        assert_eq!(parts("https://git.example/forge/quentin/albatros").as_deref(), Some("quentin albatros"));
+        assert_eq!(parts("http://localhost/name"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_is_refused_or_its_canonical_form_is_its_own(text in "(?i:https?)://[a-zA-Z0-9.]{1,8}(:[0-9]{0,5})?(/[a-zA-Z0-9.%é_-]{0,6}){0,4}") {
+            if let Ok(url) = text.parse::<RepoUrl>() {
+                let again: RepoUrl = url.canonical().parse().unwrap();
+                prop_assert_eq!(again.canonical(), url.canonical());
+                prop_assert!((1..=4).contains(&url.keys().len()));
+            }
+        }
+
+        #[test]
+        fn any_text_is_refused_or_kept_as_sent(text in any::<String>()) {
+            if let Ok(url) = text.parse::<RepoUrl>() {
+                prop_assert_eq!(url.sent(), text);
+            }
+        }
+    }
+}
