@@ -3,13 +3,16 @@
 //! They answer as the recordings in `tests/fixture` do, the ugly parts included, and they count what is written.
 
 pub(crate) mod consul;
+pub(crate) mod delivery;
 pub(crate) mod fault;
 pub(crate) mod fixture;
 pub(crate) mod forge;
 pub(crate) mod http;
 mod line;
 pub(crate) mod nomad;
+pub(crate) mod serve;
 pub(crate) mod wire;
+pub(crate) mod world;
 
 /// A random UUID.
 pub(crate) fn uuid() -> String {
