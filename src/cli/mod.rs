@@ -1,6 +1,7 @@
 //! What can be typed: one file a verb group. What it means is read in [`settings`].
 
 mod client;
+mod exec;
 pub mod exit;
 mod explain;
 pub mod settings;
@@ -8,6 +9,7 @@ pub mod settings;
 use clap::{Parser, Subcommand};
 
 use client::ClientVerb;
+use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
 
 /// A CI for people who run Nomad
@@ -20,6 +22,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// In the executor task of a build: check COMMIT out and run .albatros
+    Exec(ExecArgs),
+    /// The parent of a build on this machine; started by dev and run alone
+    #[command(hide = true)]
+    Supervise(SuperviseArgs),
     #[command(flatten)]
     Client(ClientVerb),
     Explain(explain::ExplainArgs),
@@ -46,6 +53,8 @@ pub fn main() -> Exit {
             Ok(code) => Exit::Code(code),
             Err(error) => complain(&error, Exit::Infra),
         },
+        Some(Verb::Exec(args)) => in_build(args.run(std::env::vars_os())),
+        Some(Verb::Supervise(args)) => in_build(args.run()),
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,
@@ -58,6 +67,14 @@ pub fn main() -> Exit {
 /// Runs a role on the asynchronous runtime.
 fn roles(role: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(role),
+        Err(error) => complain(&error, Exit::Infra),
+    }
+}
+
+/// The same on one thread: a process for each build starts faster and stays small.
+fn in_build(role: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(role),
         Err(error) => complain(&error, Exit::Infra),
     }

@@ -15,3 +15,4 @@ mod fake_consul;
 mod fake_forge;
 mod fake_nomad;
 mod layers;
+mod local;

@@ -1,53 +1,262 @@
-//! Builds as child processes of this one.
+//! Builds as child processes of this machine, in Nomad's words: nothing above the engine sees a difference.
+//!
+//! ```text
+//! engine ──pipe──▶ albatros supervise ──▶ albatros exec ──▶ .albatros
+//!    └─ watches ◀── stdout, stderr, ending.json in <data>/builds/dispatch-…/
+//! ```
+//! The engine holds the other end of the supervisor's standard input: dropping it, by will or by death, ends the build.
 
+mod build;
+mod files;
+mod follow;
+mod launch;
+mod revive;
+mod rooms;
+mod supervise;
+mod words;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc};
+
+pub use supervise::{Ending, SuperviseError, SuperviseSettings, Why, run as supervise};
+
+use self::build::{Build, End, Recorded, State};
 use super::{Child, DispatchError, EngineError, Hint, LogSource, LogStream, Order};
-use crate::domain::builder::BuilderShape;
+use crate::domain::builder::{BuilderShape, PayloadMode};
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::nomad::Snapshot;
 
+/// What a local engine was told.
+#[derive(Debug, Clone)]
+pub struct LocalSettings {
+    /// Builds and their logs are kept below this directory.
+    pub data: PathBuf,
+    /// This program; `/proc/self/exe` stays right when the file is replaced.
+    pub program: PathBuf,
+    /// How many builds run at once; at least one does.
+    pub builds: usize,
+    /// `PATH` of git.
+    pub path: OsString,
+    /// `PATH` of scripts; none for `exec`'s own default.
+    pub script_path: Option<OsString>,
+    /// What git alone is given: proxies, certificates.
+    pub git_vars: Vec<(OsString, OsString)>,
+    /// Nomad's namespace, region: only words here.
+    pub namespace: String,
+    /// REPO_URL → the directory of a repository on this machine (with `objects` in it).
+    pub sources: BTreeMap<String, PathBuf>,
+}
+
+/// Why a local engine cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Another process has the directory.
+    #[error("{0} is in use by another albatros: end that one, or choose another with --data")]
+    InUse(PathBuf),
+    /// The directory cannot be used.
+    #[error("{0} cannot be used for builds")]
+    Data(PathBuf, #[source] io::Error),
+}
+
 /// Builds as child processes of this one.
 #[derive(Debug)]
-pub struct LocalEngine {}
+pub struct LocalEngine {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: LocalSettings,
+    slots: Semaphore,
+    builds: Mutex<Builds>,
+    watchers: Mutex<Vec<mpsc::Sender<Hint>>>,
+    /// Held for as long as this engine lives: two of them would end each other's builds.
+    _lock: File,
+}
+
+#[derive(Debug, Default)]
+struct Builds {
+    by_id: BTreeMap<BuildId, Arc<Build>>,
+    by_claim: HashMap<ClaimId, BuildId>,
+}
+
+/// Hints that may wait for a reader; one that is dropped is only late.
+const HINTS: usize = 256;
 
 impl LocalEngine {
-    pub(super) async fn builder(&self, name: &BuilderName) -> Result<BuilderShape, EngineError> {
-        std::future::pending().await
+    /// Opens a data directory, and ends what an engine that was killed has left running.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or another process uses it.
+    pub fn open(settings: LocalSettings) -> Result<Self, LocalError> {
+        let (lock, builds) = revive::open(&settings.data)?;
+        let slots = Semaphore::new(settings.builds.clamp(1, Semaphore::MAX_PERMITS));
+        let watchers = Mutex::default();
+        let shared = Arc::new(Shared { settings, slots, builds: Mutex::new(builds), watchers, _lock: lock });
+        for build in shared.all() {
+            if build.state().end.is_none() {
+                tokio::spawn(revive::bury(shared.clone(), build));
+            }
+        }
+        Ok(Self { shared })
+    }
+
+    fn known(&self, build: &BuildId) -> Result<Arc<Build>, EngineError> {
+        self.shared.get(build).ok_or_else(|| EngineError::Unknown(build.to_string()))
+    }
+
+    pub(super) async fn builder(&self, _name: &BuilderName) -> Result<BuilderShape, EngineError> {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Ok(BuilderShape {
+            meta_required: words(&["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"]),
+            meta_optional: words(&["REF", "EVENT", "SENDER", "PULL_REQUEST", "TRUSTED", "ALBATROS_CLAIM", "IMAGE"]),
+            payload: PayloadMode::Optional,
+            has_controller: false,
+            modify_index: 1,
+        })
     }
 
     pub(super) async fn dispatch(&self, order: &Order) -> Result<BuildId, DispatchError> {
-        std::future::pending().await
+        let mut builds = self.shared.lock();
+        if let Some(build) = builds.by_claim.get(&order.claim).and_then(|id| builds.by_id.get(id)) {
+            let recorded = build.recorded();
+            if recorded.meta != order.meta || recorded.id.builder() != order.builder.as_str() {
+                return Err(DispatchError::NotOurs(recorded.id.to_string()));
+            }
+            return Ok(recorded.id);
+        }
+        let build = self.shared.record(order).map_err(|error| DispatchError::Passing(Box::new(error)))?;
+        let id = build.id();
+        let build = Arc::new(build);
+        builds.by_claim.insert(order.claim.clone(), id.clone());
+        builds.by_id.insert(id.clone(), build.clone());
+        drop(builds);
+        let secrets = order.payload.clone().or_else(|| order.inject.clone());
+        tokio::spawn(launch::to_the_end(self.shared.clone(), build, order.timeout, secrets));
+        Ok(id)
     }
 
     pub(super) async fn observe(&self, build: &BuildId) -> Result<Snapshot, EngineError> {
-        std::future::pending().await
+        Ok(self.shared.get(build).map(|build| words::snapshot(&build.recorded(), &self.shared)).unwrap_or_default())
     }
 
     pub(super) async fn find(
         &self,
         builder: &BuilderName,
         token: &ClaimId,
-        since: i64,
+        _since: i64,
     ) -> Result<Option<BuildId>, EngineError> {
-        std::future::pending().await
+        let found = self.shared.lock().by_claim.get(token).cloned();
+        Ok(found.filter(|id| id.builder() == builder.as_str()))
     }
 
     pub(super) async fn children(&self, builder: &BuilderName, most: usize) -> Result<Vec<Child>, EngineError> {
-        std::future::pending().await
+        let all = self.shared.all().into_iter().map(|build| build.recorded());
+        let mut children: Vec<Child> = all
+            .filter(|one| one.id.builder() == builder.as_str())
+            .map(|one| Child {
+                submit_time: words::nanoseconds(one.submitted),
+                token: Some(one.claim.to_string()),
+                id: one.id,
+            })
+            .collect();
+        children.sort_by_key(|child| std::cmp::Reverse(child.submit_time));
+        children.truncate(most);
+        Ok(children)
     }
 
     pub(super) async fn stop(&self, build: &BuildId) -> Result<(), EngineError> {
-        std::future::pending().await
+        let Some(build) = self.shared.get(build) else { return Ok(()) };
+        if build.state().end.is_some() {
+            return Ok(());
+        }
+        build.change(|state| state.stop = true).map_err(|error| EngineError::Unavailable(Box::new(error)))
     }
 
     pub(super) async fn log(&self, build: &BuildId, task: &str, stream: LogStream) -> Result<LogSource, EngineError> {
-        std::future::pending().await
+        if task != crate::domain::outcome::EXECUTOR {
+            return Err(EngineError::Unknown(format!("task {task}")));
+        }
+        Ok(follow::log(&self.known(build)?, stream))
     }
 
-    pub(super) async fn hints(&self) -> tokio::sync::mpsc::Receiver<Hint> {
-        std::future::pending().await
+    pub(super) async fn hints(&self) -> mpsc::Receiver<Hint> {
+        let (sender, receiver) = mpsc::channel(HINTS);
+        // The channel is new and empty.
+        let _ = sender.try_send(Hint::All);
+        self.shared.watchers().push(sender);
+        receiver
     }
 
     pub(super) async fn check(&self) -> Result<Vec<String>, EngineError> {
-        std::future::pending().await
+        let path = &self.shared.settings.path;
+        let found = std::env::split_paths(path).any(|dir| dir.join("git").is_file());
+        Ok(if found { Vec::new() } else { vec!["git is not installed: no build can be checked out".to_owned()] })
     }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Builds> {
+        self.builds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watchers(&self) -> MutexGuard<'_, Vec<mpsc::Sender<Hint>>> {
+        self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, build: &BuildId) -> Option<Arc<Build>> {
+        self.lock().by_id.get(build).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Build>> {
+        self.lock().by_id.values().cloned().collect()
+    }
+
+    /// Changes a build's state, and tells whoever listens.
+    fn change(&self, build: &Build, change: impl FnOnce(&mut State)) {
+        if let Err(error) = build.change(change) {
+            tracing::error!(build = %build.id(), %error, "the state of a build could not be written down");
+        }
+        self.hint(&build.id());
+    }
+
+    fn hint(&self, build: &BuildId) {
+        self.watchers().retain(|watcher| {
+            !matches!(watcher.try_send(Hint::Build(build.clone())), Err(mpsc::error::TrySendError::Closed(_)))
+        });
+    }
+
+    fn record(&self, order: &Order) -> io::Result<Build> {
+        let now = Timestamp::now();
+        let mut random = [0_u8; 20];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let hex = hex::encode(random);
+        let (child, allocation) = hex.split_at_checked(8).unwrap_or_default();
+        let child = format!("dispatch-{}-{child}", now.as_second());
+        let id = format!("{}/{child}", order.builder).parse().map_err(io::Error::other)?;
+        let dir = self.settings.data.join("builds").join(child);
+        let recorded = Recorded {
+            id,
+            claim: order.claim.clone(),
+            meta: order.meta.clone(),
+            submitted: now,
+            allocation: uuid(allocation),
+            supervisor: None,
+            state: State::default(),
+        };
+        Build::create(dir, recorded)
+    }
+}
+
+/// 32 hexadecimal digits, as allocation ids are written.
+fn uuid(hex: &str) -> String {
+    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
