@@ -90,6 +90,8 @@ job "builder" {
       }
       env {
         SECRET_PATH = "${NOMAD_SECRETS_DIR}/payload"
+        # An image's own variables (PATH, RUSTUP_HOME …) belong to the script; those of the agent never do.
+        ALBATROS_IMAGE_ENV = var.driver == "docker" ? "true" : ""
       }
 
       dynamic "config" {

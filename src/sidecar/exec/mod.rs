@@ -55,6 +55,9 @@ pub async fn run(settings: &ExecSettings) -> u8 {
 }
 
 async fn steps(settings: &ExecSettings) -> Result<u8, ExecError> {
+    // The script shares our user: without this it could read from /proc what Nomad gave to us and not to it.
+    // Where the system does not know that, the script is run all the same.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let mut stops = Stops::listen().map_err(ExecError::Signals)?;
     let workspace = tokio::select! {
         workspace = checkout::workspace(settings) => workspace?,

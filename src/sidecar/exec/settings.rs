@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::domain::id::{CommitSha, IdError};
 
@@ -71,10 +71,7 @@ const GIT_VARS: &[&str] = &[
 ];
 
 /// What is never an image's own variable.
-const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_"];
-
-/// Files that a container engine leaves in every container.
-const CONTAINER_MARKS: &[&str] = &["/.dockerenv", "/run/.containerenv"];
+const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_", "SECRET_PATH"];
 
 impl ExecSettings {
     /// Reads the variables that Nomad (or the local engine) gives to a task.
@@ -82,14 +79,15 @@ impl ExecSettings {
     /// # Errors
     /// When one that is needed is missing or senseless.
     pub fn read(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
-        let in_container = CONTAINER_MARKS.iter().any(|mark| Path::new(mark).exists());
-        Self::parse(&Vars(vars.into_iter().collect()), in_container)
+        Self::parse(&Vars(vars.into_iter().collect()))
     }
 
-    fn parse(vars: &Vars, in_container: bool) -> Result<Self, SettingsError> {
+    fn parse(vars: &Vars) -> Result<Self, SettingsError> {
+        // That there is a container does not tell whose variables these are: an agent may live in one too.
+        let of_image = vars.get("ALBATROS_IMAGE_ENV").is_some();
         let alloc_dir = PathBuf::from(vars.need("NOMAD_ALLOC_DIR")?);
         let git_path = vars.get("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
-        let default_path = if in_container { git_path.clone() } else { OsString::from(DEFAULT_PATH) };
+        let default_path = if of_image { git_path.clone() } else { OsString::from(DEFAULT_PATH) };
         Ok(Self {
             repo_url: vars.need("NOMAD_META_REPO_URL")?,
             commit: vars.need("NOMAD_META_COMMIT")?.parse()?,
@@ -105,7 +103,7 @@ impl ExecSettings {
             script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
             git_path,
             git_vars: vars.only(|name| GIT_VARS.iter().any(|known| name == *known)),
-            image_vars: if in_container { vars.only(of_an_image) } else { Vec::new() },
+            image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
         })
     }
 
@@ -169,15 +167,16 @@ mod tests {
     }
 
     #[test]
-    fn outside_a_container_nothing_of_the_agents_environment_is_kept() {
-        let settings = ExecSettings::parse(&task(&[]), false).unwrap();
+    fn nothing_of_the_agents_environment_is_kept() {
+        let settings = ExecSettings::parse(&task(&[])).unwrap();
         assert_eq!(settings.script_path, DEFAULT_PATH);
         assert!(settings.image_vars.is_empty());
     }
 
     #[test]
-    fn in_a_container_the_images_own_variables_are_kept_and_nomads_are_not() {
-        let settings = ExecSettings::parse(&task(&[]), true).unwrap();
+    fn where_the_builder_says_so_an_images_own_variables_are_kept_and_nomads_are_not() {
+        let settings =
+            ExecSettings::parse(&task(&[("ALBATROS_IMAGE_ENV", "true"), ("SECRET_PATH", "/secrets/payload")])).unwrap();
         assert_eq!(settings.script_path, "/opt/rust/bin:/bin");
         let names: Vec<_> = settings.image_vars.iter().map(|(name, _)| name.to_str().unwrap()).collect();
         assert_eq!(names, ["PATH", "RUSTUP_HOME"]);
@@ -185,12 +184,12 @@ mod tests {
 
     #[test]
     fn a_missing_meta_is_named() {
-        let said = ExecSettings::parse(&task(&[("NOMAD_META_BRANCH", "")]), false).unwrap_err().to_string();
+        let said = ExecSettings::parse(&task(&[("NOMAD_META_BRANCH", "")])).unwrap_err().to_string();
         assert!(said.starts_with("NOMAD_META_BRANCH is not set"), "{said}");
     }
 
     #[test]
     fn a_commit_that_is_none_is_refused() {
-        assert!(ExecSettings::parse(&task(&[("NOMAD_META_COMMIT", "--upload-pack=x")]), false).is_err());
+        assert!(ExecSettings::parse(&task(&[("NOMAD_META_COMMIT", "--upload-pack=x")])).is_err());
     }
 }
