@@ -22,6 +22,17 @@ impl Times {
         task.map(Self::of_task).unwrap_or_default()
     }
 
+    /// The times of a build that is over `now`, whatever its node's clock says: the time between them stays, and the
+    /// end is believed only if it is neither before the claim nor to come. `started` is what was known before.
+    #[must_use]
+    pub fn by_our_clock(self, started: Option<Timestamp>, created: Timestamp, now: Timestamp) -> Self {
+        let end = self.finished.unwrap_or(now);
+        let believed = end.clamp(created.min(now), now);
+        let start = self.started.or(started);
+        let shifted = start.and_then(|start| believed.checked_sub(end.duration_since(start)).ok());
+        Self { started: shifted.or(start), finished: Some(believed) }
+    }
+
     fn of_task(task: &TaskState) -> Self {
         let started = last(task, "Started").or_else(|| parse(task.started_at.as_deref()));
         let ended = last(task, "Terminated").or_else(|| parse(task.finished_at.as_deref()));
@@ -84,5 +95,17 @@ mod tests {
         assert_eq!(Times::of(&Snapshot::default()), Times::default());
         let task = serde_json::json!({"State": "dead", "FinishedAt": "2026-11-21T12:45:05Z"});
         assert_eq!(Times::of(&snapshot(task)), Times::default());
+    }
+
+    #[test]
+    fn a_node_whose_clock_is_wrong_still_tells_how_long_it_took() {
+        let at = |n: i64| Timestamp::from_second(n).expect("in range");
+        let (created, now) = (at(1_000), at(1_100));
+        let times = |started: i64, finished: i64| Times { started: second(started), finished: second(finished) };
+        assert_eq!(times(1_010, 1_022).by_our_clock(None, created, now), times(1_010, 1_022));
+        assert_eq!(times(5_010, 5_022).by_our_clock(None, created, now), times(1_088, 1_100));
+        assert_eq!(times(10, 22).by_our_clock(None, created, now), times(988, 1_000));
+        assert_eq!(Times::default().by_our_clock(second(1_010), created, now), times(1_010, 1_100));
+        assert_eq!(Times::default().by_our_clock(None, created, now), Times { started: None, finished: Some(now) });
     }
 }

@@ -71,8 +71,10 @@ pub(super) struct Course {
     pub(super) stored: Stored<Record>,
     pub(super) queue: Queue,
     pub(super) build: super::building::Building,
-    /// When this process first saw the record.
-    pub(super) seen: Instant,
+    /// When this process first saw that it is to be dispatched.
+    pub(super) claimed_since: Option<Instant>,
+    /// When this process first saw that it was stopped before there was a build.
+    pub(super) stop_seen: Option<Instant>,
     /// Before this no dispatch is tried again.
     pub(super) dispatch_after: Option<Instant>,
     pub(super) dispatch_backoff: Backoff,
@@ -84,16 +86,19 @@ pub(super) struct Course {
 impl Course {
     pub(super) fn new(shared: Shared, claim: ClaimId, stored: Stored<Record>, wakers: Wakers) -> Self {
         let queue = Queue::taken_over(&stored.value.statuses);
+        // A list that is older than the move to `done/` still has what has ended: never post on its word alone.
+        let stale = matches!(stored.value.phase, Phase::Ended { .. });
         Self {
             shared,
             claim,
             stored,
             queue,
             build: super::building::Building::default(),
-            seen: Instant::now(),
+            claimed_since: None,
+            stop_seen: None,
             dispatch_after: None,
             dispatch_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
-            stale: false,
+            stale,
             wakers,
         }
     }
@@ -226,8 +231,9 @@ impl Course {
             "ended"
         );
         record.phase = Phase::Ended { outcome };
-        record.started = times.started.or(record.started);
-        record.finished = Some(times.finished.unwrap_or_else(Timestamp::now));
+        let times = times.by_our_clock(record.started, record.created, Timestamp::now());
+        record.started = times.started;
+        record.finished = times.finished;
         if !self.queue.is_sending() {
             record.statuses.intended = Some(status_of(&record, None));
             record.statuses.given_up = None;

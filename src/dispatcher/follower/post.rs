@@ -32,9 +32,7 @@ pub(super) enum Sent {
     Confirmed,
     /// The forge will never take it; the sentence has nothing secret.
     Refused(String),
-    /// It was sent, and no answer came: it may have arrived.
-    Unknown(Cause),
-    /// It did not arrive.
+    /// It failed for now. It may have arrived all the same: an answer can be lost, or be a proxy's.
     Passing(Cause),
     /// There is nowhere to post: no forge is configured, or the repository no longer is.
     NoForge,
@@ -73,8 +71,7 @@ pub(super) async fn send(post: Post) -> Sent {
     match forge.post_status(&post.record.commit, &status).await {
         Ok(()) => Sent::Confirmed,
         Err(ForgeError::Refused(why)) => Sent::Refused(why),
-        Err(error @ ForgeError::Unanswered(_)) => Sent::Unknown(Box::new(error)),
-        Err(error @ ForgeError::Unavailable(_)) => Sent::Passing(Box::new(error)),
+        Err(error @ (ForgeError::Unanswered(_) | ForgeError::Unavailable(_))) => Sent::Passing(Box::new(error)),
     }
 }
 

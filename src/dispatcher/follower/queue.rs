@@ -96,7 +96,7 @@ impl Queue {
         }
         let Some((_, task)) = self.sending.as_mut() else { return std::future::pending().await };
         // A task that broke may have sent it.
-        let sent = task.await.unwrap_or_else(|error| Sent::Unknown(Box::new(error)));
+        let sent = task.await.unwrap_or_else(|error| Sent::Passing(Box::new(error)));
         self.answer = self.sending.take().map(|(status, _)| (status, sent));
     }
 
@@ -173,7 +173,7 @@ impl Course {
         let result = match &sent {
             Sent::Confirmed => PostResult::Posted,
             Sent::Refused(_) => PostResult::GivenUp,
-            Sent::Unknown(_) | Sent::Passing(_) => PostResult::Retried,
+            Sent::Passing(_) => PostResult::Retried,
             Sent::NoForge => return self.no_forge(&status),
             Sent::LockOld => {
                 self.queue.try_later();
@@ -184,10 +184,6 @@ impl Course {
         match sent {
             Sent::Confirmed => self.confirmed(status).await,
             Sent::Refused(why) => self.refused(&status, why).await,
-            Sent::Unknown(error) => {
-                self.queue.uncertain = true;
-                self.passing(&status, error).await
-            }
             Sent::Passing(error) => self.passing(&status, error).await,
             Sent::NoForge | Sent::LockOld => Ok(()),
         }
@@ -230,6 +226,8 @@ impl Course {
             return self.refused(status, "no forge took it for a day".to_owned()).await;
         }
         self.queue.try_later();
+        // What says that it failed may be a proxy before a forge that has taken it.
+        self.queue.uncertain = true;
         let error = &*error as &dyn std::error::Error;
         tracing::warn!(claim, error, last = status.last, "a status could not be posted; it is tried again");
         Ok(())

@@ -36,7 +36,7 @@ impl Recheck {
         for wait in LOOKS {
             tokio::time::sleep(wait).await;
             match post::send(self.0.clone()).await {
-                Sent::Confirmed | Sent::Unknown(_) | Sent::Passing(_) | Sent::LockOld => {}
+                Sent::Confirmed | Sent::Passing(_) | Sent::LockOld => {}
                 Sent::Refused(_) | Sent::NoForge => return,
             }
         }

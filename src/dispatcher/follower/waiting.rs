@@ -21,9 +21,9 @@ const HELD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Who took the claim dispatches it himself; the follower only takes over what he left.
 const LEFT_ALONE_FOR: Duration = Duration::from_secs(2);
 /// A change that was cancelled while it may just be being dispatched is looked for at the engine after this.
-const DISPATCHED_BY_THEN: SignedDuration = SignedDuration::from_secs(10);
+const DISPATCHED_BY_THEN: Duration = Duration::from_secs(10);
 /// What could not be dispatched for so long is not what anybody waits for any more.
-const DISPATCH_WITHIN: SignedDuration = SignedDuration::from_hours(1);
+const DISPATCH_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// What is known of the repository's entry.
 enum Configured {
@@ -54,10 +54,7 @@ impl Course {
         if let Some(stop) = self.stored.value.stop.clone() {
             return self.stopped_before_dispatch(&stop).await;
         }
-        let record = &self.stored.value;
-        let since = record.approved.unwrap_or(record.created);
-        let age = Timestamp::now().duration_since(since);
-        let age = Duration::try_from(age).unwrap_or_default().max(self.seen.elapsed());
+        let age = self.claimed_for();
         if age < LEFT_ALONE_FOR {
             return Ok(Next::In(LEFT_ALONE_FOR - age));
         }
@@ -69,11 +66,19 @@ impl Course {
         if !wait.is_zero() {
             return Ok(come_back(progress, wait));
         }
-        if age > DISPATCH_WITHIN.unsigned_abs() {
+        if age > DISPATCH_WITHIN {
             let reason = "it could not be dispatched within an hour: retry".to_owned();
             return self.end_without_child(Outcome::Infra { reason }).await;
         }
         self.dispatch().await
+    }
+
+    /// How long it has been to be dispatched: by its own time, or by ours where its writer's clock is ahead.
+    fn claimed_for(&mut self) -> Duration {
+        let record = &self.stored.value;
+        let age = Timestamp::now().duration_since(record.approved.unwrap_or(record.created));
+        let seen = *self.claimed_since.get_or_insert_with(Instant::now);
+        Duration::try_from(age).unwrap_or_default().max(seen.elapsed())
     }
 
     async fn dispatch(&mut self) -> Result<Next, Halt> {
@@ -120,9 +125,10 @@ impl Course {
 
     /// Cancelled before a build was recorded. One may exist all the same, or be being dispatched at this moment.
     async fn stopped_before_dispatch(&mut self, stop: &Stop) -> Result<Next, Halt> {
-        let left = DISPATCHED_BY_THEN - Timestamp::now().duration_since(stop.at);
-        if left.is_positive() && self.seen.elapsed() < DISPATCHED_BY_THEN.unsigned_abs() {
-            return Ok(Next::In(Duration::try_from(left).unwrap_or_default().min(DISPATCHED_BY_THEN.unsigned_abs())));
+        let stopped = Duration::try_from(Timestamp::now().duration_since(stop.at)).unwrap_or_default();
+        let waited = stopped.max(self.stop_seen.get_or_insert_with(Instant::now).elapsed());
+        if waited < DISPATCHED_BY_THEN {
+            return Ok(Next::In(DISPATCHED_BY_THEN - waited));
         }
         self.end_without_child(Outcome::of_stop(Some(stop))).await
     }
