@@ -82,7 +82,7 @@ impl From<HttpError> for ConsulError {
 /// A Consul agent or server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Consul {
-    endpoint: Endpoint,
+    endpoint: Arc<Endpoint>,
     calls: Arc<Semaphore>,
 }
 
@@ -92,7 +92,7 @@ impl Consul {
     /// # Errors
     /// See [`EndpointError`].
     pub fn new(config: EndpointConfig) -> Result<Self, EndpointError> {
-        Ok(Self { endpoint: Endpoint::new(config)?, calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)) })
+        Ok(Self { endpoint: Arc::new(Endpoint::new(config)?), calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)) })
     }
 
     /// A short call; waits for its turn when many are under way.

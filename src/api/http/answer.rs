@@ -40,7 +40,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    pub(super) fn no_answer(error: reqwest::Error) -> Self {
+    pub(in crate::api) fn no_answer(error: reqwest::Error) -> Self {
         let error = error.without_url();
         if error.is_connect() || error.is_builder() { Self::Unsent(error) } else { Self::Silent(error) }
     }

@@ -67,7 +67,7 @@ fn tls(from: Source<'_>, service: &str, skip_verify: bool) -> Result<Tls, Settin
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
@@ -159,7 +159,7 @@ mod tests {
     fn a_token_file_wins_over_a_token() {
         let table = [("CONSUL_HTTP_TOKEN", "value"), ("CONSUL_HTTP_TOKEN_FILE", "/t")];
         assert!(
-            matches!(read(&table, consul).unwrap().token, Some(TokenSource::File(path)) if path == PathBuf::from("/t"))
+            matches!(read(&table, consul).unwrap().token, Some(TokenSource::File(path)) if path == Path::new("/t"))
         );
         let table = [("NOMAD_TOKEN", "value")];
         assert!(matches!(read(&table, nomad).unwrap().token, Some(TokenSource::Value(it)) if it.expose() == "value"));

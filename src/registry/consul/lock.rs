@@ -1,7 +1,8 @@
 //! The follower's lock: a session that holds a key.
 
-use bytes::Bytes;
 use std::sync::PoisonError;
+
+use bytes::Bytes;
 
 use super::{ConsulRegistry, Lease, RegistryError};
 use crate::api::consul::{Consistency, ConsulError};
@@ -17,12 +18,7 @@ pub(super) async fn acquire(at: &ConsulRegistry) -> Result<Option<Lease>, Regist
         return Ok(None);
     }
     let created = at.consul.create_session("albatros", LEASE_TTL).await;
-    let mut denied = at.denied_session.lock().unwrap_or_else(PoisonError::into_inner);
-    *denied = match &created {
-        Err(ConsulError::Denied(words)) => Some(words.clone()),
-        Ok(_) | Err(ConsulError::Http(_) | ConsulError::Refused(_) | ConsulError::TooLarge(_)) => None,
-    };
-    drop(denied);
+    remember(at, &created);
     let session = created?;
     let answer = at.consul.acquire(&lock, &session, Bytes::from_static(VALUE)).await;
     let ours = match answer {
@@ -44,6 +40,15 @@ pub(super) async fn acquire(at: &ConsulRegistry) -> Result<Option<Lease>, Regist
 pub(super) async fn renew(at: &ConsulRegistry, lease: &Lease) -> Result<bool, RegistryError> {
     // A session may live on after somebody has removed the key by hand.
     Ok(at.consul.renew_session(&lease.session).await? && holds(at, &lease.session).await?)
+}
+
+/// Whether our token may make sessions is known only from trying; readiness tells people.
+fn remember(at: &ConsulRegistry, created: &Result<String, ConsulError>) {
+    let mut denied = at.denied_session.lock().unwrap_or_else(PoisonError::into_inner);
+    *denied = match created {
+        Err(ConsulError::Denied(words)) => Some(words.clone()),
+        Ok(_) | Err(ConsulError::Http(_) | ConsulError::Refused(_) | ConsulError::TooLarge(_)) => None,
+    };
 }
 
 async fn holds(at: &ConsulRegistry, session: &str) -> Result<bool, ConsulError> {

@@ -151,7 +151,11 @@ impl FileRegistry {
 
     pub(super) async fn release(&self, lease: &Lease) -> Result<(), RegistryError> {
         let lease = lease.clone();
-        self.on(move |store| Ok(store.release(&lease))).await
+        self.on(move |store| {
+            store.release(&lease);
+            Ok(())
+        })
+        .await
     }
 
     pub(super) async fn check(&self) -> Result<Vec<String>, RegistryError> {

@@ -1,0 +1,179 @@
+//! One call to a forge: address, token, redirects of renamed repositories, and what an answer means.
+
+use std::time::Duration;
+
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde_json::Value;
+use url::Url;
+
+use super::{Forge, ForgeError};
+use crate::api::http::{Answer, HttpError};
+use crate::domain::config::ForgeKind;
+
+/// The whole of a call: forges are far away, and a status can wait.
+const CALL: Duration = Duration::from_secs(10);
+/// A comparison lists its commits.
+const CAP: usize = 32 * 1024 * 1024;
+/// A repository that was renamed and moved.
+const HOPS: usize = 2;
+/// The longest that a forge may ask us to wait.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+impl Forge {
+    pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, ForgeError> {
+        let url = self.address(path, query)?;
+        self.send(&Method::GET, url, |request| request).await
+    }
+
+    pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, ForgeError> {
+        let url = self.address(path, &[])?;
+        self.send(&Method::POST, url, |request| request.json(body)).await
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        mut url: Url,
+        fill: impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, ForgeError> {
+        for _ in 0..HOPS {
+            let answer = self.once(method, url.clone(), &fill).await?;
+            match moved(&answer, &url, method) {
+                Some(next) => url = next,
+                None => return Ok(answer),
+            }
+        }
+        self.once(method, url, &fill).await
+    }
+
+    async fn once(
+        &self,
+        method: &Method,
+        url: Url,
+        fill: &impl Fn(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Answer, ForgeError> {
+        let (accept, scheme) = match self.kind {
+            ForgeKind::Gitea => ("application/json", "token"),
+            ForgeKind::Github => ("application/vnd.github+json", "Bearer"),
+        };
+        let mut token = HeaderValue::from_str(&format!("{scheme} {}", self.token.expose()))
+            .map_err(|_| ForgeError::Refused("the forge's token holds what a header cannot carry".to_owned()))?;
+        token.set_sensitive(true);
+        let request = self.client.request(method.clone(), url).timeout(CALL);
+        let request = fill(request.header(ACCEPT, accept).header(AUTHORIZATION, token));
+        let response = request.send().await.map_err(HttpError::no_answer)?;
+        Ok(Answer::read(response, CAP).await?)
+    }
+
+    fn address(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {
+        let refused = || ForgeError::Refused("the forge's address cannot be built upon".to_owned());
+        let mut url = self.url.clone();
+        let api: &[&str] = match self.kind {
+            ForgeKind::Gitea => &["api", "v1"],
+            ForgeKind::Github => &[],
+        };
+        let repository = ["repos", &self.owner, &self.name];
+        // The URL standard drops `.` and `..`, which would name something else.
+        if repository.iter().chain(path).any(|part| matches!(*part, "" | "." | "..")) {
+            return Err(refused());
+        }
+        url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().extend(api).extend(&repository).extend(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        Ok(url)
+    }
+}
+
+/// Where a renamed repository is now. Only within the same origin: the token goes along.
+fn moved(answer: &Answer, from: &Url, method: &Method) -> Option<Url> {
+    let keeps_method = match answer.status {
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => true,
+        StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND => method == Method::GET,
+        _ => false,
+    };
+    let to = from.join(answer.headers.get(LOCATION)?.to_str().ok()?).ok()?;
+    (keeps_method && to.origin() == from.origin()).then_some(to)
+}
+
+/// A page for a browser, not an answer of the API.
+pub(super) fn is_page(answer: &Answer) -> bool {
+    answer.body.trim_ascii_start().starts_with(b"<")
+}
+
+/// JSON with an empty message.
+pub(super) fn is_wordless(answer: &Answer) -> bool {
+    answer.json::<Value>().is_ok_and(|body| body.get("message").and_then(Value::as_str) == Some(""))
+}
+
+/// An answer of success that is JSON; anything else sorted into what is for good and what passes.
+pub(super) fn accepted(answer: Answer, what: &str) -> Result<Answer, ForgeError> {
+    if answer.status.is_success() {
+        answer.json::<serde::de::IgnoredAny>()?;
+        return Ok(answer);
+    }
+    let retry_after = wait(&answer.headers);
+    let advice = match answer.status {
+        _ if is_page(&answer) || retry_after.is_some() => None,
+        StatusCode::UNAUTHORIZED => Some("the forge does not take our token"),
+        StatusCode::FORBIDDEN => Some("the forge's token lacks a right"),
+        StatusCode::NOT_FOUND => Some("the forge knows no such repository, or not for our token"),
+        StatusCode::UNPROCESSABLE_ENTITY => Some("the forge refuses the request"),
+        _ => None,
+    };
+    match advice {
+        Some(advice) => Err(ForgeError::Refused(format!(
+            "cannot {what}: {advice} ({}{}{})",
+            answer.status.as_u16(),
+            if answer.body.is_empty() { "" } else { ": " },
+            message(&answer)
+        ))),
+        None => Err(passing(&answer, retry_after)),
+    }
+}
+
+/// An answer that may be another next time. One that names a wait was not acted upon; of others nobody knows.
+fn passing(answer: &Answer, retry_after: Option<Duration>) -> ForgeError {
+    let error = HttpError::Status { status: answer.status, words: message(answer) };
+    match retry_after {
+        Some(wait) => ForgeError::Unavailable(Box::new(Busy { wait_s: wait.as_secs(), source: error })),
+        None if answer.status == StatusCode::TOO_MANY_REQUESTS => ForgeError::Unavailable(Box::new(error)),
+        None => ForgeError::Unanswered(Box::new(error)),
+    }
+}
+
+/// The forge has had enough of us for now.
+#[derive(Debug, thiserror::Error)]
+#[error("the forge asks to wait {wait_s} s")]
+struct Busy {
+    wait_s: u64,
+    #[source]
+    source: HttpError,
+}
+
+fn message(answer: &Answer) -> String {
+    let body = answer.json::<Value>().ok();
+    let words = body.as_ref().and_then(|body| body.get("message")).and_then(Value::as_str);
+    words.map_or_else(|| answer.words(), |words| words.chars().filter(|c| !c.is_control()).take(200).collect())
+}
+
+/// How long the forge asks us to wait, if it does: `Retry-After`, or GitHub's used up rate limit.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let number = |name: &str| text(name).and_then(|value| value.parse::<u64>().ok());
+    // Times are compared with the forge's own clock, not with ours.
+    let now = text("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let until = |time: std::time::SystemTime| now.and_then(|now| time.duration_since(now).ok()).unwrap_or_default();
+    if let Some(after) = text("retry-after") {
+        let seconds = after.parse().ok().map(Duration::from_secs);
+        let wait = seconds.or_else(|| httpdate::parse_http_date(after).ok().map(until));
+        return Some(wait.unwrap_or_default().min(PATIENCE));
+    }
+    if number("x-ratelimit-remaining") == Some(0) {
+        let reset = number("x-ratelimit-reset").map(|at| std::time::UNIX_EPOCH + Duration::from_secs(at));
+        return Some(reset.map(until).unwrap_or_default().min(PATIENCE));
+    }
+    None
+}
