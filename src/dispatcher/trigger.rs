@@ -108,8 +108,7 @@ async fn head(app: &App, git_ref: &str, found: &Found) -> Result<CommitSha, Prob
     let Some(config) = &found.config.forge else {
         return Err(Problem::bad_request("commit: needed, since no forge is configured that could be asked"));
     };
-    let url: RepoUrl = found.repo.parse().map_err(|_refused| Problem::unauthorized())?;
-    let forge = Forge::new(app.forge_client.clone(), config, &url).map_err(|error| forge_problem(&error))?;
+    let forge = Forge::new(app.forge_client.clone(), config, &found.repo).map_err(|error| forge_problem(&error))?;
     let head = forge.head(git_ref).await.map_err(|error| forge_problem(&error))?;
     head.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "ref: the forge does not know it"))
 }

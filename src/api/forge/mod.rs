@@ -229,5 +229,3 @@ fn shorten(text: &str) -> String {
     format!("{}…", kept.trim_end())
 }
 
-#[cfg(test)]
-mod tests;
