@@ -4,6 +4,8 @@ mod client;
 mod exec;
 pub mod exit;
 mod explain;
+mod log;
+mod serve;
 pub mod settings;
 
 use clap::{Parser, Subcommand};
@@ -11,17 +13,22 @@ use clap::{Parser, Subcommand};
 use client::ClientVerb;
 use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
+use serve::ServeArgs;
 
 /// A CI for people who run Nomad
 #[derive(Debug, Parser)]
-#[command(name = "albatros", version, after_help = exit::EXIT_CODES)]
+#[command(name = "albatros", version, args_conflicts_with_subcommands = true, after_help = exit::EXIT_CODES)]
 struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
+    #[command(flatten)]
+    serve: ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Take webhooks, dispatch builds, post statuses (also without a verb)
+    Serve(ServeArgs),
     /// In the executor task of a build: check COMMIT out and run .albatros
     Exec(ExecArgs),
     /// The parent of a build on this machine; started by dev and run alone
@@ -48,7 +55,8 @@ pub fn main() -> Exit {
         }
     };
     match cli.verb {
-        None => Exit::Usage,
+        None => roles(serve::run(cli.serve)),
+        Some(Verb::Serve(args)) => roles(serve::run(args)),
         Some(Verb::Explain(args)) => match explain::run(&args) {
             Ok(code) => Exit::Code(code),
             Err(error) => complain(&error, Exit::Infra),

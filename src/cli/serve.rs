@@ -90,24 +90,24 @@ pub(crate) async fn run(args: ServeArgs) -> Exit {
 }
 
 async fn serve(told: ServeSettings) -> Result<(), ServeError> {
-    let app = assemble(&told)?;
+    let shutdown = CancellationToken::new();
+    let app = assemble(&told, shutdown.clone())?;
     let address = told.listen;
     let listener = TcpListener::bind(address).await.map_err(|source| ServeError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
-    let shutdown = CancellationToken::new();
-    stop_on_signal(shutdown.clone())?;
+    stop_on_signal(shutdown)?;
     tracing::info!("listening on {address}");
-    dispatcher::serve(app, listener, shutdown).await;
+    dispatcher::serve(app, listener).await;
     Ok(())
 }
 
-fn assemble(told: &ServeSettings) -> Result<SharedApp, ServeError> {
+fn assemble(told: &ServeSettings, shutdown: CancellationToken) -> Result<SharedApp, ServeError> {
     let settings = told.dispatcher.clone();
-    let registry = ConsulRegistry::new(Consul::new(told.consul.clone())?, settings.prefix.clone());
-    let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone(), settings.region.clone())?;
+    let registry = ConsulRegistry::new(Consul::new(told.consul.clone())?, &settings.prefix);
+    let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone())?;
     let engine = Engine::Nomad(NomadEngine::new(nomad));
     let forges = forge_client(told.forge_ca.as_deref())?;
-    Ok(App::new(settings, engine, Registry::Consul(registry), forges))
+    Ok(App::new(settings, engine, Registry::Consul(registry), forges, shutdown))
 }
 
 /// SIGTERM and SIGINT end the server in order; a second one changes nothing.

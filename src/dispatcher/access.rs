@@ -91,9 +91,3 @@ pub(crate) async fn may_read(app: &App, known: &Known, credentials: &Credentials
     let config = config_of(app, repo).await?;
     Ok(config.is_some_and(|config| credentials.reads(app, &config) || credentials.opens(&config, known)))
 }
-
-/// Whether a bearer may act for a repository. A repository without configuration has nobody who may.
-pub(crate) async fn may_act(app: &App, repo: &str, credentials: &Credentials) -> Result<bool, RegistryError> {
-    let config = config_of(app, repo).await?;
-    Ok(config.is_some_and(|config| credentials.acts(app, &config)))
-}

@@ -14,10 +14,11 @@ mod held;
 mod hook;
 mod known;
 mod listen;
+mod logs;
 mod metrics;
 mod people;
-
-mod logs;
+mod routes;
+mod trigger;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,5 +124,9 @@ impl App {
 
 /// Serves until the server's token is cancelled: the listener, and the follower beside it.
 pub async fn serve(app: SharedApp, listener: TcpListener) {
-    let _ = (app, listener);
+    let follower = tokio::spawn(follower::run(SharedApp::clone(&app), app.shutdown.clone()));
+    listen::listen(listener, routes::routes(SharedApp::clone(&app)), app.shutdown.clone()).await;
+    if let Err(error) = follower.await {
+        tracing::error!(%error, "the follower's task failed");
+    }
 }
