@@ -67,3 +67,38 @@ impl BuilderShape {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(job: serde_json::Value) -> Result<BuilderShape, BuilderError> {
+        BuilderShape::of(&serde_json::from_value(job).unwrap())
+    }
+
+    #[test]
+    fn a_builder_is_a_parameterized_job_that_is_not_stopped() {
+        let takes = serde_json::json!({"Payload": "required", "MetaRequired": ["COMMIT"], "MetaOptional": null});
+        let read = shape(serde_json::json!({"ParameterizedJob": takes, "JobModifyIndex": 9})).unwrap();
+        assert_eq!(
+            (read.payload, read.meta_required, read.modify_index),
+            (PayloadMode::Required, vec!["COMMIT".to_owned()], 9)
+        );
+        assert_eq!(shape(serde_json::json!({"ID": "web"})), Err(BuilderError::NotParameterized));
+        assert_eq!(shape(serde_json::json!({"ParameterizedJob": takes, "Stop": true})), Err(BuilderError::Stopped));
+    }
+
+    #[test]
+    fn a_controller_is_one_in_the_runner_group_with_its_identity() {
+        let has = |group: &str, task: &str, identity: &str| {
+            shape(serde_json::json!({"ParameterizedJob": {}, "TaskGroups": [
+                {"Name": group, "Tasks": [{"Name": task, "Identities": [{"Name": identity}]}]}]}))
+            .unwrap()
+            .has_controller
+        };
+        assert!(has("runner", "controller", "albatros"));
+        assert!(!has("other", "controller", "albatros"));
+        assert!(!has("runner", "sidecar", "albatros"));
+        assert!(!has("runner", "controller", "vault"));
+    }
+}

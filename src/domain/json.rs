@@ -33,28 +33,37 @@ pub enum JsonError {
     /// Deeper than anything that is sent in earnest.
     #[error("nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
+    /// No forge sends it, and what reads C strings would read something else.
+    #[error("a string holds NUL")]
+    Nul,
     /// Wider than anything that is sent in earnest.
     #[error("an object with more than {MAX_KEYS} keys")]
     TooWide,
 }
 
-/// Reads all of `bytes` into a tree. For text of bounded size: a tree takes many times the room of its text.
+/// Reads all of `bytes` into a tree. For text of bounded size: a tree takes many times the room of its text. NUL may
+/// stand in its strings.
 ///
 /// # Errors
 /// See [`JsonError`].
 pub fn parse_strict(bytes: &[u8]) -> Result<Value, JsonError> {
-    find_strict(bytes, None)?;
+    walk(bytes, None, Nul::Taken)?;
     serde_json::from_slice(bytes).map_err(not_json)
 }
 
-/// Checks all of `bytes` without keeping it, and gives the string that stands at `path`, if one does.
+/// Checks all of `bytes` without keeping it, and gives the string that stands at `path`, if one does. NUL is refused
+/// in any string.
 ///
 /// # Errors
 /// See [`JsonError`].
-pub fn find_strict(bytes: &[u8], path: Option<&[&str]>) -> Result<Option<String>, JsonError> {
+pub fn find_strict(bytes: &[u8], path: &[&str]) -> Result<Option<String>, JsonError> {
+    walk(bytes, Some(path), Nul::Refused)
+}
+
+fn walk(bytes: &[u8], want: Option<&[&str]>, nul: Nul) -> Result<Option<String>, JsonError> {
     let fault = RefCell::new(None);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let found = Walk { want: path, depth: 0, fault: &fault }.deserialize(&mut reader);
+    let found = Walk { want, depth: 0, nul, fault: &fault }.deserialize(&mut reader);
     let found = found.and_then(|found| reader.end().map(|()| found));
     match (found, fault.into_inner()) {
         (Ok(found), _) => Ok(found),
@@ -77,11 +86,18 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nul {
+    Taken,
+    Refused,
+}
+
 /// Goes through a document and remembers only the keys of the objects that are still open.
 #[derive(Clone, Copy)]
 struct Walk<'a> {
     want: Option<&'a [&'a str]>,
     depth: usize,
+    nul: Nul,
     fault: &'a RefCell<Option<JsonError>>,
 }
 
@@ -95,7 +111,7 @@ impl<'a> Walk<'a> {
         if self.depth >= MAX_DEPTH {
             return Err(self.fail(JsonError::TooDeep));
         }
-        Ok(Self { want, depth: self.depth + 1, fault: self.fault })
+        Ok(Self { want, depth: self.depth + 1, ..self })
     }
 }
 
@@ -134,7 +150,10 @@ impl<'de> Visitor<'de> for Walk<'_> {
         Ok(None)
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        if self.nul == Nul::Refused && text.contains('\0') {
+            return Err(self.fail(JsonError::Nul));
+        }
         Ok(self.want.filter(|rest| rest.is_empty()).map(|_| text.to_owned()))
     }
 
@@ -224,7 +243,20 @@ mod tests {
 
     #[test]
     fn what_is_not_json_is_refused() {
-        for text in ["", " ", "{", "{}x", "[1,]", "{'a':1}", "\u{feff}{}", r#""\ud800""#, r#""\udc00\ud800""#, "1e999", "NaN", "\"a\nb\""] {
+        for text in [
+            "",
+            " ",
+            "{",
+            "{}x",
+            "[1,]",
+            "{'a':1}",
+            "\u{feff}{}",
+            r#""\ud800""#,
+            r#""\udc00\ud800""#,
+            "1e999",
+            "NaN",
+            "\"a\nb\"",
+        ] {
             assert!(matches!(refused(text), JsonError::NotJson { .. }), "{text}");
         }
         assert!(parse_strict(b"\"\xff\"").is_err());
@@ -233,12 +265,27 @@ mod tests {
 
     #[test]
     fn only_a_string_at_the_very_path_is_found() {
-        let find = |text: &str| find_strict(text.as_bytes(), Some(&["a", "b"])).unwrap();
+        let find = |text: &str| find_strict(text.as_bytes(), &["a", "b"]).unwrap();
         assert_eq!(find(r#"{"b":"no","a":{"x":{"b":"no"},"b":"yes"},"c":{"b":"no"}}"#).as_deref(), Some("yes"));
         assert_eq!(find(r#"{"a":{"\u0062":"y\u0065s"}}"#).as_deref(), Some("yes"));
-        for text in [r#"{"a":{"b":1}}"#, r#"{"a":{"b":["x"]}}"#, r#"{"a":[{"b":"x"}]}"#, r#"[{"a":{"b":"x"}}]"#, "null", r#""x""#, r#"{"a":"x"}"#, r#"{"a":{"b":{"c":"x"}}}"#] {
+        for text in [
+            r#"{"a":{"b":1}}"#,
+            r#"{"a":{"b":["x"]}}"#,
+            r#"{"a":[{"b":"x"}]}"#,
+            r#"[{"a":{"b":"x"}}]"#,
+            "null",
+            r#""x""#,
+            r#"{"a":"x"}"#,
+            r#"{"a":{"b":{"c":"x"}}}"#,
+        ] {
             assert_eq!(find(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn nul_is_no_part_of_a_delivery() {
+        assert!(matches!(find_strict(br#"{"x":["a\u0000b"]}"#, &[]), Err(JsonError::Nul)));
+        assert!(parse_strict(br#"{"inject":"a\u0000b"}"#).is_ok());
     }
 
     fn tree() -> impl Strategy<Value = Value> {

@@ -56,3 +56,76 @@ pub fn decide(change: &Change, config: &RepoConfig) -> Trust {
     }
     Trust::no(format!("sender {login} is not in trusted.senders"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::event::{Pull, Sender};
+
+    fn push(login: &str, id: Option<u64>) -> Change {
+        Change {
+            kind: EventKind::Push,
+            git_ref: "refs/heads/main".to_owned(),
+            branch: "main".to_owned(),
+            before: String::new(),
+            commit: "b".repeat(40).parse().unwrap(),
+            sender: Sender { login: login.to_owned(), id },
+            repository_id: Some(3),
+            private: false,
+            pull: None,
+        }
+    }
+
+    fn config(trusted: &str) -> RepoConfig {
+        RepoConfig::parse(format!(r#"{{"hook":{{"token":"t"}},"trusted":{trusted}}}"#).as_bytes()).unwrap()
+    }
+
+    fn is_trusted(change: &Change, trusted: &str) -> bool {
+        let trust = decide(change, &config(trusted));
+        assert!(!trust.why.is_empty());
+        trust.trusted
+    }
+
+    #[test]
+    fn a_listed_sender_s_push_is_trusted_whatever_the_case() {
+        assert!(is_trusted(&push("Quentin", None), r#"{"senders":["quentin"]}"#));
+        assert!(is_trusted(&Change { kind: EventKind::Tag, ..push("lx", None) }, r#"{"senders":["a","LX"]}"#));
+        assert!(!is_trusted(&push("mallory", None), r#"{"senders":["quentin"]}"#));
+        assert!(!is_trusted(&push("", None), r#"{"senders":["quentin"]}"#));
+        assert!(!is_trusted(&push("quentin", None), "{}"));
+        assert!(!is_trusted(&push("quentín", None), r#"{"senders":["quentin"]}"#));
+        assert!(!is_trusted(&push("@trigger", None), r#"{"senders":["quentin"]}"#));
+        assert!(is_trusted(&push("@trigger", None), r#"{"senders":["@trigger"]}"#));
+    }
+
+    #[test]
+    fn an_id_once_given_must_match() {
+        let senders = r#"{"senders":[{"login":"lx","id":7}]}"#;
+        assert!(is_trusted(&push("LX", Some(7)), senders));
+        assert!(!is_trusted(&push("lx", Some(8)), senders));
+        assert!(!is_trusted(&push("lx", None), senders));
+        assert!(!is_trusted(&push("other", Some(7)), senders));
+        assert!(is_trusted(&push("lx", Some(8)), r#"{"senders":[{"login":"lx","id":7},{"login":"lx","id":8}]}"#));
+    }
+
+    #[test]
+    fn a_repository_id_once_given_must_match() {
+        assert!(is_trusted(&push("lx", None), r#"{"senders":["lx"],"repository_id":3}"#));
+        assert!(!is_trusted(&push("lx", None), r#"{"senders":["lx"],"repository_id":4}"#));
+        let unknown = Change { repository_id: None, ..push("lx", None) };
+        assert!(!is_trusted(&unknown, r#"{"senders":["lx"],"repository_id":3}"#));
+    }
+
+    #[test]
+    fn no_pull_request_is_trusted_whoever_acts_on_it() {
+        for origin in [PullOrigin::Fork, PullOrigin::Agit, PullOrigin::Gone] {
+            let pull = Some(Pull { number: 3, origin, author: "lx".to_owned() });
+            for kind in [EventKind::PullRequest, EventKind::Push] {
+                let change = Change { kind, pull: pull.clone(), ..push("lx", None) };
+                assert!(!is_trusted(&change, r#"{"senders":["lx"]}"#), "{origin:?}");
+            }
+        }
+        let odd = Change { kind: EventKind::PullRequest, ..push("lx", None) };
+        assert!(!is_trusted(&odd, r#"{"senders":["lx"]}"#));
+    }
+}

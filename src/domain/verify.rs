@@ -138,3 +138,119 @@ fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.trim().split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BODY: &[u8] = br#"{"a":1}"#;
+
+    fn headers(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn check(hook: &str, pairs: &[(&str, &str)], query: &str) -> Result<(), Refused> {
+        let config = RepoConfig::parse(format!(r#"{{"hook":{hook}}}"#).as_bytes()).unwrap();
+        let headers = headers(pairs);
+        verify(&Incoming { headers: &headers, query, body: BODY }, BODY, &config).map(|_| ())
+    }
+
+    fn sign(key: &str, text: &[u8]) -> String {
+        hex::encode(key::mac(&Secret::new(key), &[text]))
+    }
+
+    const SECRET: &str = r#"{"secret":["new","old"],"token":"t"}"#;
+
+    #[test]
+    fn a_signature_is_the_published_hmac() {
+        // RFC 4231, test case 2
+        let expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
+        assert_eq!(sign("Jefe", b"what do ya want for nothing?"), expected);
+    }
+
+    #[test]
+    fn any_secret_of_the_list_signs_under_any_of_the_headers() {
+        for key in ["new", "old"] {
+            let right = sign(key, BODY);
+            assert_eq!(check(SECRET, &[("X-Gitea-Signature", &right)], ""), Ok(()));
+            assert_eq!(check(SECRET, &[("x-forgejo-signature", &right.to_uppercase())], ""), Ok(()));
+            assert_eq!(check(SECRET, &[("X-Hub-Signature-256", &format!("sha256={right}"))], ""), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_right_signature_is_refused() {
+        let right = sign("new", BODY);
+        let gitea = |value: &str| check(SECRET, &[("X-Gitea-Signature", value)], "").unwrap_err();
+        for malformed in
+            ["", " ", &right[1..], &format!("{right}0a"), &right.replace(&right[..1], "g"), &format!("sha256={right}")]
+        {
+            assert_eq!(gitea(malformed), Refused::Malformed("X-Gitea-Signature"), "{malformed}");
+        }
+        assert_eq!(gitea(&sign("", BODY)), Refused::Wrong("X-Gitea-Signature"));
+        assert_eq!(gitea(&sign("t", BODY)), Refused::Wrong("X-Gitea-Signature"));
+        assert_eq!(gitea(&sign("new", b"{}")), Refused::Wrong("X-Gitea-Signature"));
+        let github = |value: &str| check(SECRET, &[("X-Hub-Signature-256", value)], "").unwrap_err();
+        for malformed in ["sha256=", &right, &format!("sha1={right}"), "sha256=zz"] {
+            assert_eq!(github(malformed), Refused::Malformed("X-Hub-Signature-256"), "{malformed}");
+        }
+    }
+
+    #[test]
+    fn every_signature_that_is_there_must_be_right() {
+        let (right, wrong) = (sign("new", BODY), sign("other", BODY));
+        let both = |gitea: &str, hub: &str| {
+            check(SECRET, &[("X-Gitea-Signature", gitea), ("X-Hub-Signature-256", &format!("sha256={hub}"))], "")
+        };
+        assert_eq!(both(&right, &right), Ok(()));
+        assert_eq!(both(&right, &wrong), Err(Refused::Wrong("X-Hub-Signature-256")));
+        assert_eq!(both(&wrong, &right), Err(Refused::Wrong("X-Gitea-Signature")));
+        let twice = [("X-Gitea-Signature", right.as_str()), ("x-gitea-signature", right.as_str())];
+        assert_eq!(check(SECRET, &twice, ""), Err(Refused::Double("X-Gitea-Signature")));
+    }
+
+    #[test]
+    fn a_token_does_not_stand_in_for_a_signature() {
+        assert_eq!(check(SECRET, &[], "token=t"), Err(Refused::Unsigned));
+        assert_eq!(check(SECRET, &[("Authorization", "Bearer t")], "token=t"), Err(Refused::Unsigned));
+        assert_eq!(check(SECRET, &[("X-Hub-Signature", "sha1=00")], "token=t"), Err(Refused::Sha1Only));
+    }
+
+    #[test]
+    fn a_form_is_signed_over_its_json_or_over_its_body() {
+        let config = RepoConfig::parse(br#"{"hook":{"secret":"k"}}"#).unwrap();
+        let body: &[u8] = b"payload=%7B%22a%22%3A1%7D";
+        let signed = |text: &[u8]| {
+            let headers = headers(&[("X-Gitea-Signature", &sign("k", text))]);
+            verify(&Incoming { headers: &headers, query: "", body }, BODY, &config).is_ok()
+        };
+        assert!(signed(BODY) && signed(body) && !signed(b"payload="));
+    }
+
+    #[test]
+    fn a_token_counts_in_the_address_or_as_bearer() {
+        let hook = r#"{"token":["s3cr3t","b"]}"#;
+        assert_eq!(check(hook, &[], "flavor=x&token=s3cr3t"), Ok(()));
+        assert_eq!(check(hook, &[], "token=%733cr3t"), Ok(()));
+        assert_eq!(check(hook, &[("authorization", "bearer b")], ""), Ok(()));
+        assert_eq!(check(hook, &[("Authorization", "Bearer other")], "token=b"), Ok(()));
+        assert_eq!(check(hook, &[], ""), Err(Refused::NoToken));
+        assert_eq!(check(hook, &[("Authorization", "Basic Yjpi")], ""), Err(Refused::NoToken));
+        assert_eq!(check(hook, &[], "token="), Err(Refused::WrongToken));
+        assert_eq!(check(hook, &[("Authorization", "Bearer ")], ""), Err(Refused::NoToken));
+        assert_eq!(check(hook, &[], "token=s3cr3"), Err(Refused::WrongToken));
+        assert_eq!(check(hook, &[], "token=b&token=b"), Err(Refused::TokenTwice));
+        let twice = [("Authorization", "Bearer b"), ("Authorization", "Bearer b")];
+        assert_eq!(check(hook, &twice, ""), Err(Refused::Double("Authorization")));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_the_signature_is_taken_for_it(value in any::<String>()) {
+            let right = sign("new", BODY);
+            prop_assume!(!value.eq_ignore_ascii_case(&right));
+            prop_assert!(check(SECRET, &[("X-Gitea-Signature", &value)], "").is_err());
+        }
+    }
+}

@@ -2,6 +2,8 @@
 
 mod field;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

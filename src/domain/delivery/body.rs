@@ -42,7 +42,7 @@ fn form_payload(body: &[u8]) -> Result<Vec<u8>, DeliveryError> {
 /// # Errors
 /// When the text is not such JSON, or the address is none of a repository.
 pub fn peek(json: &[u8]) -> Result<RepoUrl, DeliveryError> {
-    let found = json::find_strict(json, Some(&["repository", "clone_url"]))?;
+    let found = json::find_strict(json, &["repository", "clone_url"])?;
     let url = found.ok_or(DeliveryError::BadRequest("the body names no repository.clone_url".into()))?;
     Ok(url.parse::<RepoUrl>()?)
 }

@@ -9,6 +9,8 @@ mod gitea;
 mod github;
 mod pull;
 mod push;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 

@@ -181,20 +181,27 @@ fn fitted(
     config: &RepoConfig,
     shape: Option<Result<&BuilderShape, &BuilderError>>,
 ) -> Explanation {
-    let refused = |why: String| Explanation::nothing(Decision::Refused, Some(plan.change.kind), why);
     let meta = match shape {
         None => Ok(four(&plan.meta)),
         Some(Err(why)) => Err(why.to_string()),
         Some(Ok(shape)) => plan::fit(&plan.meta, shape, plan.trust.trusted, config).map(|fitted| fitted.meta),
     };
-    let meta = match meta {
-        Ok(meta) => meta,
-        Err(why) => return refused(why),
+    let mut reason = reason(&plan.change);
+    if decision == Decision::Held {
+        reason.push_str(", waits for approval");
+    }
+    let meta = match (meta, decision) {
+        (Ok(meta), _) => meta,
+        (Err(why), Decision::Held) => {
+            reason.push_str(&format!("; then it would be refused: {why}"));
+            four(&plan.meta)
+        }
+        (Err(why), _) => return Explanation::nothing(Decision::Refused, Some(plan.change.kind), why),
     };
     let Trust { trusted, why } = plan.trust;
     Explanation {
         decision,
-        reason: reason(&plan.change),
+        reason,
         event: Some(plan.change.kind),
         trusted,
         why_trusted: why,

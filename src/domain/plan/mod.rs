@@ -1,6 +1,8 @@
 //! The plan: what is to be dispatched for a change, as a value.
 
 mod fit;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
