@@ -98,7 +98,9 @@ pub(crate) async fn dispatch_in_time(
         Ok(Advanced::Dispatched(build)) => Ok((HookResult::Built, built(app, &claim, &build))),
         Ok(Advanced::Elsewhere(stored)) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
         Ok(Advanced::Gone) => Ok((HookResult::Accepted, at_claim(app, &claim, "accepted"))),
-        Err(AdvanceError::Permanent(sentence)) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
+        Err(AdvanceError::Permanent(sentence) | AdvanceError::NotOurs(sentence)) => {
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence))
+        }
         Err(AdvanceError::Passing(error)) => {
             tracing::warn!(claim = claim.as_str(), error = &*error as &dyn std::error::Error, "to be dispatched later");
             Ok((HookResult::Accepted, at_claim(app, &claim, "accepted: waiting for Nomad")))

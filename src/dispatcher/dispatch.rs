@@ -2,6 +2,9 @@
 //!
 //! Killed anywhere in here, the next try does the same again: the claim is the dispatch's token, so there is one child.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::App;
 use crate::api::forge::Forge;
 use crate::domain::builder::BuilderShape;
@@ -11,8 +14,9 @@ use crate::domain::key;
 use crate::domain::nomad::Job;
 use crate::domain::plan::{self, Fitted};
 use crate::domain::record::{Phase, Record};
+use crate::domain::secret::Secret;
 use crate::engine::{DispatchError, Engine, EngineError, Order};
-use crate::registry::{Stored, Written};
+use crate::registry::{Entry, Stored, Written};
 
 /// Tries of one write against other writers of the same record; each lost one means that another got through.
 const TRIES: usize = 10;
@@ -36,6 +40,10 @@ pub(crate) enum AdvanceError {
     /// It will not work as things stand; the sentence is for the person who pushed.
     #[error("{0}")]
     Permanent(String),
+    /// A child with our token is not what was asked for; the sentence is for the person who pushed. It is nobody's to
+    /// adopt.
+    #[error("{0}")]
+    NotOurs(String),
     /// Try again.
     #[error("the build could not be dispatched now")]
     Passing(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -84,7 +92,7 @@ pub(crate) async fn advance(
     match app.engine.dispatch(&order).await {
         Ok(build) => name_child(app, claim, stored, build).await,
         Err(DispatchError::Permanent(sentence)) => Err(AdvanceError::Permanent(sentence)),
-        Err(error @ DispatchError::NotOurs(_)) => Err(AdvanceError::Permanent(error.to_string())),
+        Err(error @ DispatchError::NotOurs(_)) => Err(AdvanceError::NotOurs(error.to_string())),
         Err(error @ DispatchError::Passing(_)) => Err(passing(error)),
     }
 }
@@ -135,7 +143,9 @@ async fn note_payload(
     fitted: &Fitted,
     config: &RepoConfig,
 ) -> Result<Noted, AdvanceError> {
-    let trace = fitted.payload.as_ref().map(|payload| key::payload_hmac(config, payload));
+    // A newline is what a builder gets that insists on a payload where there are no secrets.
+    let secrets = fitted.payload.as_ref().filter(|payload| payload.expose() != "\n");
+    let trace = secrets.map(|payload| key::payload_hmac(config, payload));
     if trace == stored.value.payload_hmac {
         return Ok(Noted::Ready(stored));
     }
@@ -166,7 +176,7 @@ async fn elsewhere(app: &App, claim: &ClaimId) -> Result<Advanced, AdvanceError>
 /// Takes a child that was found with our token as this record's, if it is what the record asks for.
 ///
 /// # Errors
-/// Permanent when the child is not ours.
+/// [`AdvanceError::NotOurs`] when it is not.
 pub(crate) async fn adopt(
     app: &App,
     claim: &ClaimId,
@@ -174,25 +184,47 @@ pub(crate) async fn adopt(
     build: &BuildId,
 ) -> Result<Advanced, AdvanceError> {
     let snapshot = app.engine.observe(build).await.map_err(passing)?;
-    if let Some(job) = &snapshot.job
-        && let Some(what) = difference(job, claim, &stored.value)
-    {
-        return Err(AdvanceError::Permanent(DispatchError::NotOurs(what).to_string()));
+    if let Some(job) = &snapshot.job {
+        let url = stored.value.repo.parse().map_err(passing)?;
+        let config = match app.registry.entry(&url).await.map_err(passing)? {
+            Entry::Found(found) => Some(found.config),
+            Entry::Unknown | Entry::Broken(_) => None,
+        };
+        if let Some(what) = difference(job, claim, &stored.value, config.as_ref()) {
+            return Err(AdvanceError::NotOurs(DispatchError::NotOurs(what).to_string()));
+        }
     }
     tracing::info!(claim = claim.as_str(), build = build.as_str(), "a child was adopted");
     name_child(app, claim, stored, build.clone()).await
 }
 
-/// In what a child is not what the record asks for.
-fn difference(job: &Job, claim: &ClaimId, record: &Record) -> Option<String> {
+/// In what a child is not what the record asks for. Who cannot see our records cannot guess the token either.
+fn difference(job: &Job, claim: &ClaimId, record: &Record, config: Option<&RepoConfig>) -> Option<String> {
     if job.parent_id != record.builder.as_str() {
-        return Some("its builder is another one".to_owned());
+        return Some("its builder is another".to_owned());
     }
     if job.dispatch_idempotency_token != claim.as_str() {
-        return Some("its token is another one".to_owned());
+        return Some("its token is another".to_owned());
     }
-    let differs = |key: &&str| job.meta.get(*key) != record.meta.get(*key);
-    ALWAYS.iter().find(|key| differs(key)).map(|key| format!("its {key} is another one"))
+    let takes = |key: &str| {
+        let known =
+            job.parameterized_job.iter().flat_map(|takes| takes.meta_required.iter().chain(&takes.meta_optional));
+        ALWAYS.contains(&key) || known.into_iter().any(|known| known == key)
+    };
+    let differs = |(key, value): &(&String, &String)| takes(key) && job.meta.get(*key) != Some(value);
+    if let Some((key, _)) = record.meta.iter().find(differs) {
+        return Some(format!("its {key} is another"));
+    }
+    let payload =
+        STANDARD.decode(job.payload.as_deref().unwrap_or_default()).ok().and_then(|it| String::from_utf8(it).ok());
+    let is_ours = match (payload.as_deref(), &record.payload_hmac, config) {
+        (Some("" | "\n"), None, _) => true,
+        (Some(text), Some(trace), Some(config)) => key::payload_hmac(config, &Secret::new(text)) == *trace,
+        // Without the configuration's key the trace cannot be followed.
+        (Some(_), Some(_), None) => true,
+        (None, _, _) | (Some(_), None, _) => false,
+    };
+    (!is_ours).then(|| "its payload is another".to_owned())
 }
 
 /// Writes `dispatched` and the id. Whoever wrote it first must have written the same id, for the token is the same.
@@ -239,4 +271,69 @@ async fn gone(app: &App, claim: &ClaimId, build: BuildId) -> Result<Advanced, Ad
 
 async fn stop_stray(app: &App, build: &BuildId) -> Result<(), AdvanceError> {
     app.engine.stop(build).await.map_err(passing)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn claim() -> ClaimId {
+        "a".repeat(64).parse().unwrap()
+    }
+
+    fn record() -> Record {
+        let meta =
+            json!({"REPO_URL": "r", "COMMIT": "c", "BRANCH": "main", "FLAVOR": "default", "REF": "refs/heads/main"});
+        serde_json::from_value(json!({
+            "version": 1, "nonce": "n", "repo": "http://git.example/a/b", "canonical": "http://git.example/a/b",
+            "ref": "refs/heads/main", "branch": "main", "before": "", "commit": "1".repeat(40), "flavor": "default",
+            "event": "push", "sender": {"login": "quentin"}, "trusted": true, "private": false,
+            "builder": "builder", "namespace": "ci", "meta": meta, "created": "2026-11-21T00:00:00Z",
+            "phase": {"is": "claimed"},
+        }))
+        .unwrap()
+    }
+
+    fn child(change: impl Fn(&mut Value)) -> Job {
+        let mut job = json!({
+            "ParentID": "builder", "DispatchIdempotencyToken": claim(), "Payload": "Cg==",
+            "ParameterizedJob": {"MetaOptional": ["REF"]},
+            "Meta": {"REPO_URL": "r", "COMMIT": "c", "BRANCH": "main", "FLAVOR": "default", "REF": "refs/heads/main"},
+        });
+        change(&mut job);
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn a_found_child_is_adopted_only_if_it_is_what_the_record_asks_for() {
+        assert_eq!(difference(&child(|_| {}), &claim(), &record(), None), None);
+        let undeclared = child(|job| {
+            job["ParameterizedJob"] = Value::Null;
+            job["Meta"].as_object_mut().unwrap().remove("REF");
+        });
+        assert_eq!(difference(&undeclared, &claim(), &record(), None), None);
+        let changes: [fn(&mut Value); 5] = [
+            |job| job["ParentID"] = "other".into(),
+            |job| job["DispatchIdempotencyToken"] = "b".repeat(64).into(),
+            |job| job["Meta"]["COMMIT"] = "evil".into(),
+            |job| job["Meta"]["REF"] = "evil".into(),
+            |job| job["Payload"] = "ZXZpbA==".into(),
+        ];
+        for change in changes {
+            let said = difference(&child(change), &claim(), &record(), None);
+            assert!(said.as_ref().is_some_and(|said| !said.contains("evil")), "{said:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_is_known_by_its_trace() {
+        let config = RepoConfig::parse(br#"{"hook": {"secret": "s"}}"#).unwrap();
+        let mut record = record();
+        record.payload_hmac = Some(key::payload_hmac(&config, &Secret::new("A=b\n")));
+        let with = |payload: &str| child(|job| job["Payload"] = STANDARD.encode(payload).into());
+        assert_eq!(difference(&with("A=b\n"), &claim(), &record, Some(&config)), None);
+        assert!(difference(&with("A=evil\n"), &claim(), &record, Some(&config)).is_some());
+    }
 }

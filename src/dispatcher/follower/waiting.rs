@@ -98,6 +98,7 @@ impl Course {
                 Ok(Next::Again)
             }
             Err(AdvanceError::Permanent(reason)) => self.end_without_child(Outcome::Infra { reason }).await,
+            Err(AdvanceError::NotOurs(reason)) => self.end(Outcome::Infra { reason }, Times::default()).await,
             Err(AdvanceError::Passing(error)) => {
                 self.doubt();
                 let claim = self.claim.as_str();
@@ -158,7 +159,9 @@ impl Course {
                 self.doubt();
                 Ok(Next::Again)
             }
-            Err(AdvanceError::Permanent(reason)) => self.end(Outcome::Infra { reason }, Times::default()).await,
+            Err(AdvanceError::Permanent(reason) | AdvanceError::NotOurs(reason)) => {
+                self.end(Outcome::Infra { reason }, Times::default()).await
+            }
             Err(AdvanceError::Passing(_)) => Ok(self.dispatch_later("the engine does not answer")),
         }
     }
