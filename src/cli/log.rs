@@ -9,7 +9,8 @@ use super::settings::Environment;
 /// Starts logging: `ALBATROS_LOG` filters (default `info`), `ALBATROS_LOG_FORMAT=json` gives one object a line.
 pub(super) fn start(environment: Environment<'_>) {
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
-    let filter = set("ALBATROS_LOG").and_then(|text| text.parse::<EnvFilter>().ok()).unwrap_or_else(|| EnvFilter::new("info"));
+    let filter =
+        set("ALBATROS_LOG").and_then(|text| text.parse::<EnvFilter>().ok()).unwrap_or_else(|| EnvFilter::new("info"));
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,10 +1,10 @@
 //! `POST /trigger`: a build that a person or a schedule asks for, as the sender `@trigger`.
 
+use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::Json;
 use serde::Deserialize;
 
 use super::access::Credentials;
@@ -77,7 +77,11 @@ pub(crate) async fn trigger(
 }
 
 async fn change(app: &App, wanted: &Wanted, found: &Found) -> Result<Change, Problem> {
-    let full = if wanted.git_ref.starts_with("refs/") { wanted.git_ref.clone() } else { format!("refs/heads/{}", wanted.git_ref) };
+    let full = if wanted.git_ref.starts_with("refs/") {
+        wanted.git_ref.clone()
+    } else {
+        format!("refs/heads/{}", wanted.git_ref)
+    };
     let (kind, branch) = if let Some(name) = full.strip_prefix("refs/heads/") {
         (EventKind::Push, name.to_owned())
     } else if let Some(name) = full.strip_prefix("refs/tags/") {
@@ -115,5 +119,8 @@ async fn head(app: &App, git_ref: &str, found: &Found) -> Result<CommitSha, Prob
 
 fn forge_problem(error: &ForgeError) -> Problem {
     tracing::warn!(error = error as &dyn std::error::Error, "the forge did not say what a ref holds");
-    Problem::new(StatusCode::BAD_GATEWAY, "the forge could not be asked what the ref holds; name the commit, or try again")
+    Problem::new(
+        StatusCode::BAD_GATEWAY,
+        "the forge could not be asked what the ref holds; name the commit, or try again",
+    )
 }

@@ -228,4 +228,3 @@ fn shorten(text: &str) -> String {
     let kept: String = text.chars().take(DESCRIPTION_LIMIT - 1).collect();
     format!("{}…", kept.trim_end())
 }
-
