@@ -321,7 +321,11 @@ pub(crate) async fn list(
 async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
     let (_, open) =
         app.registry.watch_open(None, std::time::Duration::ZERO).await.map_err(|error| registry_down(&error))?;
-    let done = app.known.done(app).await.map_err(|error| registry_down(&error))?;
+    let done = app
+        .known
+        .done(app, open.iter().map(|(claim, _)| claim.clone()).collect())
+        .await
+        .map_err(|error| registry_down(&error))?;
     let of_open = open
         .iter()
         .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value)));

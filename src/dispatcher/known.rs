@@ -12,8 +12,8 @@ use crate::registry::{RegistryError, Stored};
 
 /// Builds whose claim is remembered; a claim never changes, so this only saves reads.
 const REMEMBERED: usize = 4096;
-/// How long the list of ended changes serves look-ups of builds that the engine has forgotten.
-const DONE_LIST_FOR: Duration = Duration::from_secs(10);
+/// How long a list of ended changes is used again, at most: what begins and ends meanwhile is missing from it.
+const DONE_LIST_FOR: Duration = Duration::from_secs(3);
 
 /// What there is of a build in the registry.
 #[derive(Debug, Clone)]
@@ -51,7 +51,15 @@ pub(crate) enum LookupError {
 #[derive(Debug, Default)]
 pub(crate) struct KnownBuilds {
     claims: Mutex<HashMap<BuildId, ClaimId>>,
-    done: tokio::sync::Mutex<Option<(Instant, DoneList)>>,
+    done: tokio::sync::Mutex<Option<DoneRead>>,
+}
+
+/// A list of ended changes, and what was open when it was read.
+#[derive(Debug)]
+struct DoneRead {
+    at: Instant,
+    open: Vec<ClaimId>,
+    list: DoneList,
 }
 
 /// All ended changes, shared by those who read the list within [`DONE_LIST_FOR`].
@@ -72,16 +80,18 @@ impl KnownBuilds {
         }
     }
 
-    /// The ended changes, at most [`DONE_LIST_FOR`] old.
-    pub(crate) async fn done(&self, app: &App) -> Result<DoneList, RegistryError> {
+    /// The ended changes. `open` are the open ones, read just before: a list that was read while one was still open
+    /// that is so no longer is read again, so that no change is in neither.
+    pub(crate) async fn done(&self, app: &App, open: Vec<ClaimId>) -> Result<DoneList, RegistryError> {
         let mut kept = self.done.lock().await;
-        if let Some((read, list)) = kept.as_ref()
-            && read.elapsed() < DONE_LIST_FOR
+        if let Some(read) = kept.as_ref()
+            && read.at.elapsed() < DONE_LIST_FOR
+            && read.open.iter().all(|claim| open.contains(claim))
         {
-            return Ok(DoneList::clone(list));
+            return Ok(DoneList::clone(&read.list));
         }
         let list = DoneList::new(app.registry.all_done().await?);
-        *kept = Some((Instant::now(), DoneList::clone(&list)));
+        *kept = Some(DoneRead { at: Instant::now(), open, list: DoneList::clone(&list) });
         Ok(list)
     }
 }
@@ -126,14 +136,16 @@ async fn by_claim(app: &App, build: &BuildId, claim: &ClaimId) -> Result<Option<
 
 /// A build that the engine has forgotten: what the ended changes say of it.
 async fn forgotten(app: &App, build: &BuildId) -> Result<Option<Known>, RegistryError> {
-    let done = app.known.done(app).await?;
-    if let Some((claim, done)) = done.iter().find(|(_, done)| done.build.as_ref() == Some(build)) {
-        app.known.remember(build, claim);
-        return Ok(Some(of_done(build, claim, done.clone())));
-    }
     let (_, open) = app.registry.watch_open(None, Duration::ZERO).await?;
-    let found = open.into_iter().find(|(_, stored)| stored.value.build.as_ref() == Some(build));
-    Ok(found.map(|(claim, stored)| of_open(build, &claim, stored)))
+    if let Some((claim, stored)) = open.iter().find(|(_, stored)| stored.value.build.as_ref() == Some(build)) {
+        return Ok(Some(of_open(build, claim, stored.clone())));
+    }
+    let done = app.known.done(app, open.into_iter().map(|(claim, _)| claim).collect()).await?;
+    let found = done.iter().find(|(_, done)| done.build.as_ref() == Some(build));
+    Ok(found.map(|(claim, done)| {
+        app.known.remember(build, claim);
+        of_done(build, claim, done.clone())
+    }))
 }
 
 /// Whether some repository's configuration names the build's builder.
