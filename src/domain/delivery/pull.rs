@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::push::{Account, Repository, sha};
 use super::{DeliveryError, ignored};
-use crate::domain::event::{Change, Event, EventKind, Pull, PullOrigin};
+use crate::domain::event::{Change, Event, EventKind, Pull, PullOrigin, Sender};
 use crate::domain::json::shown;
 
 /// A delivery about a pull request. Gitea and GitHub name these fields alike.
@@ -22,7 +22,6 @@ pub(super) struct PullDelivery {
 struct PullRequest {
     number: Option<u64>,
     state: Option<String>,
-    #[serde(default)]
     merged: Option<bool>,
     user: Option<Account>,
     head: Head,
@@ -32,8 +31,8 @@ struct PullRequest {
 #[derive(Deserialize)]
 struct Head {
     label: Option<String>,
-    #[serde(rename = "ref", default)]
-    git_ref: String,
+    #[serde(rename = "ref")]
+    git_ref: Option<String>,
     sha: String,
     repo: Option<Repository>,
 }
@@ -84,7 +83,7 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
     if commit.is_zero() {
         return Ok(ignored(EventKind::PullRequest, format!("pull request {number} has no commit")));
     }
-    let author = delivery.pull_request.user.map(|user| user.login).unwrap_or_default();
+    let author = Sender::from(delivery.pull_request.user).login;
     Ok(Event::Change(Change {
         kind: EventKind::PullRequest,
         git_ref: format!("refs/pull/{number}/head"),
@@ -103,9 +102,9 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
 fn origin(delivery: &PullDelivery) -> Option<PullOrigin> {
     let (head, base) = (&delivery.pull_request.head, &delivery.pull_request.base);
     let Some(repo) = &head.repo else { return Some(PullOrigin::Gone) };
+    let git_ref = head.git_ref.as_deref().unwrap_or_default();
     let special = ["refs/pull/", "refs/for/", "refs/draft/", "refs/for-review/"];
-    if head.label.as_deref().is_some_and(str::is_empty) || special.iter().any(|prefix| head.git_ref.starts_with(prefix))
-    {
+    if head.label.as_deref().is_some_and(str::is_empty) || special.iter().any(|prefix| git_ref.starts_with(prefix)) {
         return Some(PullOrigin::Agit);
     }
     let base_id = base.repo.as_ref().and_then(|base| base.id);

@@ -31,6 +31,7 @@ struct Commit {
 /// The repository that a hook belongs to.
 #[derive(Deserialize, Default)]
 pub(super) struct Repository {
+    #[serde(default, deserialize_with = "number")]
     pub(super) id: Option<u64>,
     private: Option<bool>,
     /// Gitea: only for those who are signed in.
@@ -47,15 +48,21 @@ impl Repository {
 /// An account of the forge.
 #[derive(Deserialize)]
 pub(super) struct Account {
-    #[serde(default)]
-    pub(super) login: String,
-    pub(super) id: Option<u64>,
+    login: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    id: Option<u64>,
 }
 
 impl From<Option<Account>> for Sender {
     fn from(account: Option<Account>) -> Self {
-        account.map_or(Self { login: String::new(), id: None }, |a| Self { login: a.login, id: a.id })
+        let (login, id) = account.map_or((None, None), |account| (account.login, account.id));
+        Self { login: login.unwrap_or_default(), id }
     }
+}
+
+/// Gitea's own accounts have negative numbers: a deleted account is -1, its Actions -2. They are no account's number.
+fn number<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    Ok(Option::<i64>::deserialize(from)?.and_then(|id| u64::try_from(id).ok()))
 }
 
 fn present<'de, D, T>(from: D) -> Result<Option<Option<T>>, D::Error>

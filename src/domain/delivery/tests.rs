@@ -105,6 +105,18 @@ fn a_push_without_what_matters_is_refused() {
 }
 
 #[test]
+fn the_forge_s_own_accounts_have_no_number() {
+    for (id, expected) in [(json!(-2), None), (json!(-1), None), (json!(null), None), (json!(7), Some(7))] {
+        let sender = change(&[], &with(push(), "sender", json!({"login": "gitea-actions", "id": id}))).sender;
+        assert_eq!((sender.login.as_str(), sender.id), ("gitea-actions", expected));
+    }
+    let ghost = json!({"label": "x", "ref": "x", "sha": "c".repeat(40), "repo": {"id": 2}});
+    let mut by_ghost = pull(ghost);
+    by_ghost["pull_request"]["user"] = json!({"login": "Ghost", "id": -1});
+    assert_eq!(change(PULL, &by_ghost).pull.unwrap().author, "Ghost");
+}
+
+#[test]
 fn a_delivery_that_does_not_say_is_one_of_a_private_repository() {
     let private = |repository: Value| change(&[], &with(push(), "repository", repository)).private;
     assert!(!private(json!({"private": false})));
