@@ -14,5 +14,6 @@ mod explained;
 mod fake_consul;
 mod fake_forge;
 mod fake_nomad;
+mod follower_course;
 mod layers;
 mod local;
