@@ -71,6 +71,15 @@ impl Albatros {
         }
     }
 
+    /// `POST /hook`, as a forge would; the answer names the build, or the claim it waits under.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn deliver(&self, headers: &[(String, String)], body: Vec<u8>) -> Result<Value, AlbatrosError> {
+        let request = self.request(Method::POST, &["hook"]).body(body);
+        self.object(headers.iter().fold(request, |request, (name, value)| request.header(name, value))).await
+    }
+
     async fn send(&self, request: RequestBuilder) -> Result<Response, AlbatrosError> {
         let unreachable = |source: reqwest::Error| AlbatrosError::Unreachable {
             address: self.base.origin().ascii_serialization(),

@@ -66,6 +66,12 @@ impl Git {
         Self { dir: dir.to_owned(), vars }
     }
 
+    /// Text as a value in a configuration file.
+    #[must_use]
+    pub fn quoted(text: &str) -> String {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+
     /// With one more variable, such as a proxy or a file of certificates.
     #[must_use]
     pub fn with(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {

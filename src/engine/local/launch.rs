@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::process::{Child, Command};
 
 use super::supervise::{Ending, GRACE, Identity, end_strays};
-use super::{Build, End, Shared, rooms};
+use super::{Build, End, LocalSource, Shared, rooms};
 use crate::domain::outcome::{EXECUTOR, GROUP};
 use crate::domain::secret::Secret;
 
@@ -114,7 +114,23 @@ fn start(shared: &Shared, build: &Build, limit: Duration, secrets: Option<&Secre
         command.env("ALBATROS_PATH", path);
     }
     if let Some(source) = recorded.meta.get("REPO_URL").and_then(|url| settings.sources.get(url)) {
-        command.env("ALBATROS_LOCAL_SOURCE", source);
+        hand_over(source, build, &mut command)?;
     }
     command.spawn()
+}
+
+/// Tells `exec` where its files come from.
+fn hand_over(source: &LocalSource, build: &Build, command: &mut Command) -> io::Result<()> {
+    let repository = match source {
+        LocalSource::Repository(repository) => Some(repository),
+        LocalSource::Files { files, history } => {
+            std::fs::rename(files, build.dir.join(rooms::ALLOC).join("workspace"))?;
+            command.env("ALBATROS_LOCAL_WORKSPACE", "true");
+            history.as_ref()
+        }
+    };
+    if let Some(repository) = repository {
+        command.env("ALBATROS_LOCAL_SOURCE", repository);
+    }
+    Ok(())
 }

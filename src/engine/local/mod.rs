@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
+pub use rooms::remove as remove_tree;
 pub use supervise::{Ending, SuperviseError, SuperviseSettings, Why, run as supervise};
 
 use self::build::{Build, End, Recorded, State};
@@ -50,8 +51,23 @@ pub struct LocalSettings {
     pub git_vars: Vec<(OsString, OsString)>,
     /// Nomad's namespace, region: only words here.
     pub namespace: String,
-    /// REPO_URL → the directory of a repository on this machine (with `objects` in it).
-    pub sources: BTreeMap<String, PathBuf>,
+    /// Where the repositories are that are on this machine, by REPO_URL; all others are fetched.
+    pub sources: BTreeMap<String, LocalSource>,
+}
+
+/// A repository on this machine.
+#[derive(Debug, Clone)]
+pub enum LocalSource {
+    /// Its git directory, the one with `objects` in it: COMMIT is checked out of it.
+    Repository(PathBuf),
+    /// A directory that becomes the workspace of the one build that is dispatched for it, and the git directory that
+    /// its commits are in.
+    Files {
+        /// Moved into the build.
+        files: PathBuf,
+        /// Its history, where it has one.
+        history: Option<PathBuf>,
+    },
 }
 
 /// Why a local engine cannot work.

@@ -36,7 +36,10 @@ pub(super) fn clear(dir: &Path) -> io::Result<()> {
 }
 
 /// Removes a tree, also one whose directories were made read-only, as package managers do with their caches.
-pub(crate) fn remove(tree: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When something stays.
+pub fn remove(tree: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(tree) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

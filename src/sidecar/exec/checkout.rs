@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::settings::{ExecSettings, Source};
 use crate::api::git::{Git, GitError};
+use crate::domain::repo_url::{RepoUrl, RepoUrlError};
 
 /// Why there is no checkout.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CheckoutError {
-    #[error("REPO_URL must be a plain http or https address without user name, password, `..` or control character")]
-    Url,
+    #[error("REPO_URL cannot be fetched from")]
+    Url(#[from] RepoUrlError),
     #[error("{0:?} is not the name of a git ref")]
     Ref(String),
     #[error("the workspace could not be made")]
@@ -90,7 +91,8 @@ impl Here<'_> {
         }
         if let Some(url) = origin {
             config.push_str(&format!(
-                "[remote \"origin\"]\n\turl = \"{url}\"\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n"
+                "[remote \"origin\"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n",
+                Git::quoted(url)
             ));
         }
         std::fs::write(dir.join("config"), config)?;
@@ -179,15 +181,8 @@ fn is_ref(name: &str) -> bool {
 
 /// The address was checked where it came in; whoever may dispatch by hand can put anything into meta.
 fn check_url(text: &str) -> Result<(), CheckoutError> {
-    let plain = !text.contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '"' | '\\'));
-    let url = url::Url::parse(text).map_err(|_error| CheckoutError::Url)?;
-    let fits = plain
-        && matches!(url.scheme(), "http" | "https")
-        && (text.starts_with("http://") || text.starts_with("https://"))
-        && url.username().is_empty()
-        && url.password().is_none()
-        && !text.split('/').any(|part| part == "..");
-    if fits { Ok(()) } else { Err(CheckoutError::Url) }
+    text.parse::<RepoUrl>()?;
+    Ok(())
 }
 
 #[cfg(test)]
@@ -206,7 +201,6 @@ mod tests {
             "https://user:pass@git.example/o/r",
             "https://git.example/o/../r",
             "https://git.example/o/r\n",
-            "https://git.example/\"x",
             "http::https://git.example/o/r",
             "/tmp/repo",
             "",

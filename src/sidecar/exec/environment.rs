@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use super::settings::ExecSettings;
+use crate::api::git::Git;
 
 /// Name and value of every variable of the script.
 pub(super) type Environment = Vec<(OsString, OsString)>;
@@ -20,7 +21,7 @@ pub(super) fn of(settings: &ExecSettings, workspace: &Path) -> io::Result<Enviro
         std::fs::create_dir_all(dir)?;
     }
     // git refuses a workspace that another user made, as it is in images that run as any user.
-    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", quoted(workspace)))?;
+    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", Git::quoted(&workspace.to_string_lossy())))?;
 
     let mut all: Environment = settings.image_vars.clone();
     let mut put = |name: &str, value: OsString| {
@@ -56,9 +57,4 @@ fn holds_secrets(path: &Path) -> bool {
         Ok(file) => file.len() > 0,
         Err(_) => false,
     }
-}
-
-/// A path as a value of git's configuration.
-fn quoted(path: &Path) -> String {
-    format!("\"{}\"", path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\""))
 }

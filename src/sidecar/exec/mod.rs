@@ -13,7 +13,7 @@ use std::io::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub use settings::{ExecSettings, SettingsError};
+pub use settings::{DEFAULT_PATH, ExecSettings, GIT_VARS, SettingsError};
 
 /// What `exec` itself ends with when it cannot get as far as the script.
 pub const NOT_PREPARED: u8 = 125;

@@ -56,7 +56,7 @@ pub enum SettingsError {
 }
 
 /// What only git is given: how to get through to the outside.
-const GIT_VARS: &[&str] = &[
+pub const GIT_VARS: &[&str] = &[
     "http_proxy",
     "https_proxy",
     "HTTPS_PROXY",

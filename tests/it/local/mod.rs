@@ -16,7 +16,7 @@ use std::time::Duration;
 use albatros::domain::id::BuildId;
 use albatros::domain::outcome::{Outcome, Verdict, judge};
 use albatros::domain::secret::Secret;
-use albatros::engine::{Engine, LocalEngine, LocalError, LocalSettings, LogPiece, LogStream, Order};
+use albatros::engine::{Engine, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream, Order};
 
 /// Longer than anything here takes; a test that needs it has failed.
 const LONG: Duration = Duration::from_secs(40);
@@ -71,7 +71,7 @@ impl Machine {
             script_path: None,
             git_vars: Vec::new(),
             namespace: "ci".to_owned(),
-            sources: BTreeMap::from([(REPO_URL.to_owned(), self.source().join(".git"))]),
+            sources: BTreeMap::from([(REPO_URL.to_owned(), LocalSource::Repository(self.source().join(".git")))]),
         }
     }
 

@@ -1,0 +1,48 @@
+//! What `dev` and `run` read of the environment about this machine.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::settings::{Environment, SettingsError};
+use crate::dev::Machine;
+use crate::domain::secret::Secret;
+use crate::sidecar::exec::{DEFAULT_PATH, GIT_VARS};
+
+/// This program, also after its file was replaced.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// `PATH`, `ALBATROS_PATH`, `ALBATROS_LOCAL_BUILDS`, and what gets git through to the outside.
+pub(super) fn machine(environment: Environment<'_>) -> Result<Machine, SettingsError> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty());
+    let git_vars = GIT_VARS.iter().filter_map(|name| Some((OsString::from(name), OsString::from(set(name)?))));
+    Ok(Machine {
+        program: PathBuf::from(PROGRAM),
+        path: set("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()).into(),
+        script_path: set("ALBATROS_PATH").map(OsString::from),
+        git_vars: git_vars.collect(),
+        builds: match set("ALBATROS_LOCAL_BUILDS") {
+            Some(text) => builds(&text)?,
+            None => std::thread::available_parallelism().map_or(1, usize::from),
+        },
+    })
+}
+
+fn builds(text: &str) -> Result<usize, SettingsError> {
+    let number = text.parse().ok().filter(|number| (1..=1_000).contains(number));
+    number.ok_or_else(|| SettingsError {
+        name: "ALBATROS_LOCAL_BUILDS".to_owned(),
+        why: "expected how many builds may run at once, from 1 to 1000".to_owned(),
+    })
+}
+
+/// Where temporary files go.
+pub(super) fn temp(environment: Environment<'_>) -> PathBuf {
+    environment("TMPDIR").filter(|value| !value.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
+}
+
+/// A file of secrets, byte for byte.
+pub(super) fn secrets(file: Option<&Path>) -> Result<Option<Secret>, SettingsError> {
+    let Some(file) = file else { return Ok(None) };
+    let wrong = |why: String| SettingsError { name: "--secrets".to_owned(), why };
+    std::fs::read_to_string(file).map(|text| Some(Secret::new(text))).map_err(|error| wrong(error.to_string()))
+}

@@ -1,0 +1,257 @@
+//! One working copy: each new commit is delivered, and its build shown.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::copy::{Head, WorkingCopy};
+use super::home::{Home, Push};
+use super::server::{DevError, client};
+use super::{Terminal, address_of, delivery};
+use crate::api::albatros::{Albatros, AlbatrosError};
+use crate::domain::id::BuildId;
+use crate::engine::LogStream;
+
+/// Between two looks for a new commit.
+const LOOK: Duration = Duration::from_millis(500);
+/// A look may take this part of the time at most: a large directory is looked at less often.
+const SHARE: u32 = 5;
+/// Between two looks for a verdict, once the log has ended.
+const VERDICT_LOOK: Duration = Duration::from_millis(30);
+/// A log's end precedes the verdict by moments; longer means that something is wrong.
+const VERDICT_WITHIN: Duration = Duration::from_secs(60);
+/// How long a claim may wait for its build.
+const BUILD_WITHIN: Duration = Duration::from_secs(60);
+/// What is said and returned when a build could not be started or followed.
+const INFRASTRUCTURE: u8 = 3;
+/// Outcomes that say something about the commit; any other one is worth another try.
+const OF_THE_COMMIT: &[&str] = &["success", "failure", "oom", "timeout"];
+
+/// One working copy and the server it is delivered to.
+#[derive(Debug)]
+pub(super) struct Watch {
+    name: String,
+    copy: WorkingCopy,
+    home: Arc<Mutex<Home>>,
+    base: String,
+    terminal: Terminal,
+    prefixed: bool,
+    forge: Albatros,
+    person: Albatros,
+}
+
+/// Why a commit was not built.
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error(transparent)]
+    Server(#[from] AlbatrosError),
+    #[error("what was delivered could not be written down")]
+    Home(#[from] std::io::Error),
+    #[error("the server named no build")]
+    NoBuild,
+    #[error("the build's log has ended and no verdict has come")]
+    NoVerdict,
+}
+
+impl Watch {
+    pub(super) fn new(
+        name: String,
+        copy: WorkingCopy,
+        home: &Arc<Mutex<Home>>,
+        base: &str,
+        terminal: Terminal,
+        prefixed: bool,
+    ) -> Result<Self, DevError> {
+        let token = home.lock().unwrap_or_else(PoisonError::into_inner).token();
+        let (forge, person) = (client(base, None)?, client(base, Some(token))?);
+        Ok(Self { name, copy, home: home.clone(), base: base.to_owned(), terminal, prefixed, forge, person })
+    }
+
+    /// Builds each new commit; with `exit` the first one only. Gives its exit code.
+    pub(super) async fn run(mut self, exit: bool) -> u8 {
+        let mut built = None;
+        loop {
+            let began = Instant::now();
+            match self.copy.head().await {
+                Ok(Some(head)) if built.as_ref() != Some(&head.commit) => {
+                    let code = self.build(&head).await;
+                    if exit {
+                        return code;
+                    }
+                    built = Some(head.commit);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) if exit => {
+                    self.say("there is no commit to build");
+                    return INFRASTRUCTURE;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.complain(&error);
+                    if exit {
+                        return INFRASTRUCTURE;
+                    }
+                }
+            }
+            sleep(LOOK.max(began.elapsed() * SHARE)).await;
+        }
+    }
+
+    async fn build(&self, head: &Head) -> u8 {
+        match self.deliver_and_show(head).await {
+            Ok(code) => code,
+            Err(error) => {
+                self.complain(&error);
+                INFRASTRUCTURE
+            }
+        }
+    }
+
+    async fn deliver_and_show(&self, head: &Head) -> Result<u8, WatchError> {
+        let push = self.home().push(&self.name, head)?;
+        let sent = Timestamp::now();
+        let mut build = self.deliver(&push).await?;
+        let known = self.status(&build).await?;
+        if is_older(&known, sent) && !OF_THE_COMMIT.contains(&word(&known)) && known["ended"] == true {
+            self.say(&format!("{build} ended as {}; building {} again", word(&known), head.commit.short()));
+            build = self.trigger(head).await?;
+        } else if is_older(&known, sent) {
+            self.say(&format!("{} is built already: {build}", head.commit.short()));
+        } else {
+            self.say(&format!("{} {} is {build}", head.branch(), head.commit.short()));
+        }
+        self.say(&format!("log:  curl '{}/build?job={build}&log=stdout'", self.base));
+        self.show(&build).await
+    }
+
+    /// Sends the push as a forge would, and says how to send it again.
+    async fn deliver(&self, push: &Push) -> Result<BuildId, WatchError> {
+        let delivery = {
+            let home = self.home();
+            let delivery = delivery::of(&self.name, push, &home.secret(&self.name));
+            let headers = home.private(&format!("{}.headers", self.name), delivery.header_lines().as_bytes())?;
+            let body = home.private(&format!("{}.json", self.name), &delivery.body)?;
+            let (headers, body) = (quoted(&headers), quoted(&body));
+            self.say(&format!("hook: curl -H @{headers} --data-binary @{body} {}/hook", self.base));
+            delivery
+        };
+        let answer = self.forge.deliver(&delivery.headers, delivery.body).await?;
+        self.build_of(&answer).await
+    }
+
+    async fn trigger(&self, head: &Head) -> Result<BuildId, WatchError> {
+        let wanted = json!({ "repo": address_of(&self.name), "ref": head.git_ref, "commit": head.commit });
+        let answer = self.person.trigger(&wanted).await?;
+        self.build_of(&answer).await
+    }
+
+    /// The build that an answer names, or that its claim comes to.
+    async fn build_of(&self, answer: &Value) -> Result<BuildId, WatchError> {
+        let claim = answer["claim"].as_str().unwrap_or_default().to_owned();
+        let mut known = answer.clone();
+        let deadline = Instant::now() + BUILD_WITHIN;
+        loop {
+            if let Some(build) = known["build"].as_str().and_then(|text| text.parse().ok()) {
+                return Ok(build);
+            }
+            if claim.is_empty() || Instant::now() > deadline {
+                return Err(WatchError::NoBuild);
+            }
+            sleep(VERDICT_LOOK).await;
+            known = self.person.status(&["builds", "claim", &claim]).await?;
+        }
+    }
+
+    async fn status(&self, build: &BuildId) -> Result<Value, AlbatrosError> {
+        self.person.status(&["builds", build.builder(), build.child()]).await
+    }
+
+    /// Prints both streams as they come, then the verdict.
+    async fn show(&self, build: &BuildId) -> Result<u8, WatchError> {
+        let (out, err) =
+            tokio::join!(self.stream(build, LogStream::Stdout), self.stream(build, LogStream::Stderr));
+        out.and(err)?;
+        let deadline = Instant::now() + VERDICT_WITHIN;
+        loop {
+            let known = self.status(build).await?;
+            if known["ended"] == true {
+                let reason = known["reason"].as_str().unwrap_or_default();
+                self.say(&format!("{}: {reason} ({build})", word(&known)));
+                return Ok(code(word(&known)));
+            }
+            if Instant::now() > deadline {
+                return Err(WatchError::NoVerdict);
+            }
+            sleep(VERDICT_LOOK).await;
+        }
+    }
+
+    async fn stream(&self, build: &BuildId, stream: LogStream) -> Result<(), AlbatrosError> {
+        let name = match stream {
+            LogStream::Stdout => "stdout",
+            LogStream::Stderr => "stderr",
+        };
+        let mut log = self.person.log(&[("job", build.as_str()), ("log", name), ("raw", "1")]).await?;
+        let mut printer = self.terminal.printer(stream, self.prefixed.then(|| self.name.clone()));
+        // A log that is cut off is followed by the verdict all the same.
+        while let Ok(Some(bytes)) = log.chunk().await {
+            printer.print(&bytes);
+        }
+        printer.finish();
+        Ok(())
+    }
+
+    fn home(&self) -> std::sync::MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn say(&self, line: &str) {
+        match self.prefixed {
+            true => self.terminal.say(&format!("{}: {line}", self.name)),
+            false => self.terminal.say(line),
+        }
+    }
+
+    fn complain(&self, error: &dyn std::error::Error) {
+        let mut line = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            line.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        self.say(&line);
+    }
+}
+
+fn word(known: &Value) -> &str {
+    known["state"].as_str().unwrap_or_default()
+}
+
+/// Claimed before this delivery was sent.
+fn is_older(known: &Value, sent: Timestamp) -> bool {
+    known["created"].as_str().and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|created| created < sent)
+}
+
+/// As in `--help`.
+fn code(word: &str) -> u8 {
+    match word {
+        "success" => 0,
+        "failure" | "oom" => 1,
+        "cancelled" => 4,
+        "timeout" => 5,
+        _ => INFRASTRUCTURE,
+    }
+}
+
+/// A path as a word of a shell.
+fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+,@".contains(c)) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
