@@ -1,18 +1,23 @@
 //! What can be typed: one file a verb group. What it means is read in [`settings`].
 
 mod client;
+mod dev;
 mod exec;
 pub mod exit;
 mod explain;
 mod log;
+mod machine;
+mod run;
 mod serve;
 pub mod settings;
 
 use clap::{Parser, Subcommand};
 
 use client::ClientVerb;
+use dev::DevArgs;
 use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
+use run::RunArgs;
 use serve::ServeArgs;
 
 /// A CI for people who run Nomad
@@ -29,6 +34,10 @@ struct Cli {
 enum Verb {
     /// Take webhooks, dispatch builds, post statuses (also without a verb)
     Serve(ServeArgs),
+    /// Serve working copies on this machine, and build each new commit
+    Dev(DevArgs),
+    /// Build a working copy as it stands, without a server
+    Run(RunArgs),
     /// In the executor task of a build: check COMMIT out and run .albatros
     Exec(ExecArgs),
     /// The parent of a build on this machine; started by dev and run alone
@@ -61,6 +70,14 @@ pub fn main() -> Exit {
             Ok(code) => Exit::Code(code),
             Err(error) => complain(&error, Exit::Infra),
         },
+        Some(Verb::Dev(args)) => {
+            log::start(&quiet);
+            roles(args.run(&settings::process))
+        }
+        Some(Verb::Run(args)) => {
+            log::start(&quiet);
+            roles(args.run(&settings::process))
+        }
         Some(Verb::Exec(args)) => in_build(args.run(std::env::vars_os())),
         Some(Verb::Supervise(args)) => in_build(args.run()),
         Some(Verb::Client(verb)) => roles(async {
@@ -70,6 +87,12 @@ pub fn main() -> Exit {
             }
         }),
     }
+}
+
+/// On a developer's terminal only what is wrong is logged, unless ALBATROS_LOG says otherwise.
+fn quiet(name: &str) -> Option<String> {
+    let set = settings::process(name).filter(|value| !value.is_empty());
+    set.or_else(|| (name == "ALBATROS_LOG").then(|| "warn".to_owned()))
 }
 
 /// Runs a role on the asynchronous runtime.

@@ -109,7 +109,8 @@ impl Home {
         if let Some(last) = known.last.as_ref().filter(|last| last.commit == head.commit) {
             return Ok(last.clone());
         }
-        let before = known.last.as_ref().filter(|last| last.git_ref == head.git_ref).map(|last| last.commit.to_string());
+        let before =
+            known.last.as_ref().filter(|last| last.git_ref == head.git_ref).map(|last| last.commit.to_string());
         let before = before.unwrap_or_else(zeros);
         let push = Push { git_ref: head.git_ref.clone(), before, commit: head.commit.clone() };
         known.last = Some(push.clone());

@@ -110,7 +110,8 @@ async fn build(settings: &RunSettings, room: &Path, terminal: &Terminal) -> Resu
 /// Copies the files, and gives what they are a change of, where that can be told.
 async fn collect(dir: &Path, settings: &RunSettings, to: &Path) -> Result<(Option<Head>, Option<PathBuf>), RunError> {
     let path = &settings.machine.path;
-    let listed = Git::new(dir, path).run(&["ls-files", "-z", "-co", "--exclude-standard", "--deduplicate", "--", "."]).await;
+    let listed =
+        Git::new(dir, path).run(&["ls-files", "-z", "-co", "--exclude-standard", "--deduplicate", "--", "."]).await;
     match listed {
         Ok(list) => copy_listed(dir, &list, to).map_err(RunError::Files)?,
         Err(GitError::Refused { .. }) => copy_all(dir, to).map_err(RunError::Files)?,

@@ -94,7 +94,8 @@ pub async fn dev(settings: DevSettings, terminal: Terminal) -> Result<u8, DevErr
     let data = |error| DevError::Data(settings.data.clone(), error);
     let mut home = Home::open(&settings.data).map_err(data)?;
     let copies = copies(&settings, &mut home).await?;
-    let listener = TcpListener::bind(settings.listen).await.map_err(|error| DevError::Listen(settings.listen, error))?;
+    let listener =
+        TcpListener::bind(settings.listen).await.map_err(|error| DevError::Listen(settings.listen, error))?;
     let address = listener.local_addr().map_err(|error| DevError::Listen(settings.listen, error))?;
     let base = base(address);
     let shutdown = CancellationToken::new();
@@ -163,9 +164,8 @@ fn assemble(
     let mut dispatcher = settings.dispatcher.clone();
     dispatcher.url = dispatcher.url.or_else(|| Url::parse(base).ok());
     dispatcher.people = PeopleTokens { read: Vec::new(), act: vec![home.token()] };
-    let repository = |(name, copy): &(String, WorkingCopy)| {
-        (address_of(name), LocalSource::Repository(copy.git_dir().to_owned()))
-    };
+    let repository =
+        |(name, copy): &(String, WorkingCopy)| (address_of(name), LocalSource::Repository(copy.git_dir().to_owned()));
     let engine = LocalEngine::open(local(settings, home, copies.iter().map(repository).collect()))?;
     let configs = copies
         .iter()

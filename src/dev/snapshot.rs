@@ -24,7 +24,8 @@ impl Snapshot {
     pub(super) async fn open(dir: &Path, path: &OsStr, git_dir: &Path, apart: &Path) -> Result<Self, CopyError> {
         let mut git = Git::new(dir, path);
         for who in ["AUTHOR", "COMMITTER"] {
-            git = git.with(format!("GIT_{who}_NAME"), "albatros").with(format!("GIT_{who}_EMAIL"), "albatros@localhost");
+            git =
+                git.with(format!("GIT_{who}_NAME"), "albatros").with(format!("GIT_{who}_EMAIL"), "albatros@localhost");
         }
         let this = Self { dir: dir.to_owned(), git_dir: git_dir.to_owned(), git, last: None };
         this.prepare(apart).map_err(|error| CopyError::Snapshot(git_dir.to_owned(), error))?;
@@ -72,7 +73,8 @@ impl Snapshot {
         }
         let text = self.text(&args).await?;
         self.text(&["update-ref", BRANCH, &text]).await?;
-        let no_commit = |_error| GitError::Refused { verb: "commit-tree".to_owned(), said: "no commit came out".to_owned() };
+        let no_commit =
+            |_error| GitError::Refused { verb: "commit-tree".to_owned(), said: "no commit came out".to_owned() };
         let commit: CommitSha = text.parse().map_err(no_commit)?;
         self.last = Some((tree, commit.clone()));
         Ok(commit)

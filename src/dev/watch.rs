@@ -172,8 +172,7 @@ impl Watch {
 
     /// Prints both streams as they come, then the verdict.
     async fn show(&self, build: &BuildId) -> Result<u8, WatchError> {
-        let (out, err) =
-            tokio::join!(self.stream(build, LogStream::Stdout), self.stream(build, LogStream::Stderr));
+        let (out, err) = tokio::join!(self.stream(build, LogStream::Stdout), self.stream(build, LogStream::Stderr));
         out.and(err)?;
         let deadline = Instant::now() + VERDICT_WITHIN;
         loop {

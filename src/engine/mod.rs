@@ -13,7 +13,9 @@ use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::nomad::Snapshot;
 use crate::domain::secret::Secret;
 
-pub use local::{LocalEngine, LocalError, LocalSettings, LocalSource, remove_tree, SuperviseError, SuperviseSettings, supervise};
+pub use local::{
+    LocalEngine, LocalError, LocalSettings, LocalSource, SuperviseError, SuperviseSettings, remove_tree, supervise,
+};
 pub use nomad::NomadEngine;
 
 /// What is to be dispatched: the plan, fitted to the builder.

@@ -15,12 +15,7 @@ const TOO_LONG: &str = "allocation exceeded max_run_duration";
 const NODE_LOST: &str = "alloc is lost since its node is down";
 
 /// Since 1970; 0 for what is beyond the range.
-pub(super) fn nanoseconds(    let started = match &state.end {
-        // Both ends by one clock and one process.
-        Some(End::Told(ending)) => Some(ending.started),
-        Some(End::Lost | End::NeverStarted | End::Failed(_)) | None => state.started,
-    };
-    let started = started.map(|time| event("Started": Timestamp) -> i64 {
+pub(super) fn nanoseconds(time: Timestamp) -> i64 {
     i64::try_from(time.as_nanosecond()).unwrap_or(0)
 }
 
@@ -127,7 +122,12 @@ fn executor(state: &State) -> TaskState {
 }
 
 fn events(state: &State) -> Vec<TaskEvent> {
-    let started = state.started.map(|time| event("Started", time, "Task started by client"));
+    let started = match &state.end {
+        // Both ends by one clock and one process.
+        Some(End::Told(ending)) => Some(ending.started),
+        Some(End::Lost | End::NeverStarted | End::Failed(_)) | None => state.started,
+    };
+    let started = started.map(|time| event("Started", time, "Task started by client"));
     let mut events: Vec<TaskEvent> = started.into_iter().collect();
     match &state.end {
         None | Some(End::Lost | End::NeverStarted) => {}

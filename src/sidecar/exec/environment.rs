@@ -21,7 +21,10 @@ pub(super) fn of(settings: &ExecSettings, workspace: &Path) -> io::Result<Enviro
         std::fs::create_dir_all(dir)?;
     }
     // git refuses a workspace that another user made, as it is in images that run as any user.
-    std::fs::write(home.join(".gitconfig"), format!("[safe]\n\tdirectory = {}\n", Git::quoted(&workspace.to_string_lossy())))?;
+    std::fs::write(
+        home.join(".gitconfig"),
+        format!("[safe]\n\tdirectory = {}\n", Git::quoted(&workspace.to_string_lossy())),
+    )?;
 
     let mut all: Environment = settings.image_vars.clone();
     let mut put = |name: &str, value: OsString| {
