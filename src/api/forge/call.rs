@@ -177,3 +177,43 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &str)], body: &'static str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect();
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() }
+    }
+
+    #[test]
+    fn a_used_up_rate_limit_is_waited_for_though_its_status_is_403() {
+        let date = ("date", "Sat, 21 Nov 2026 12:00:00 GMT");
+        let until = "1795262460";
+        for (headers, seconds) in [
+            (vec![date, ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", until)], 60),
+            (vec![("retry-after", "7")], 7),
+            (vec![date, ("retry-after", "Sat, 21 Nov 2026 12:00:09 GMT")], 9),
+            (vec![("retry-after", "999999")], 3_600),
+        ] {
+            let refused = answer(403, &headers, r#"{"message": "API rate limit exceeded"}"#);
+            assert_eq!(wait(&refused.headers), Some(Duration::from_secs(seconds)), "{headers:?}");
+            assert!(matches!(accepted(refused, "x"), Err(ForgeError::Unavailable(_))));
+        }
+        let refused = answer(403, &[("x-ratelimit-remaining", "4999")], r#"{"message": "Resource not accessible"}"#);
+        assert!(matches!(accepted(refused, "x"), Err(ForgeError::Refused(_))));
+    }
+
+    #[test]
+    fn a_renamed_repository_is_followed_only_within_its_forge() {
+        let from: Url = "https://git.example/api/v1/repos/a/old/statuses/1".parse().unwrap();
+        let to = |status, location| moved(&answer(status, &[("location", location)], ""), &from, &Method::POST);
+        let new = "/api/v1/repos/a/new/statuses/1";
+        assert_eq!(to(307, new).unwrap().as_str(), "https://git.example/api/v1/repos/a/new/statuses/1");
+        assert_eq!(to(307, "https://other.example/x"), None);
+        assert_eq!(to(307, "http://git.example/x"), None);
+        // What a POST must not become.
+        assert_eq!(to(302, new), None);
+    }
+}

@@ -33,6 +33,9 @@ pub(super) fn answer(store: &mut Store, call: &Call, name: &str, rest: &[&str]) 
     };
     match (post, rest) {
         (true, ["statuses", sha]) => post_status(store, call, name, sha),
+        (false, []) => {
+            wire::json(200, &json!({"id": 1, "full_name": name, "default_branch": "main", "private": false}))
+        }
         (false, ["branches", branch @ ..]) => match repo.branches.get(&branch.join("/")) {
             Some(head) => wire::json(200, &json!({"name": branch.join("/"), "commit": {"sha": head}})),
             None => problem(404, "Branch not found"),
