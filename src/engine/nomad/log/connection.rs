@@ -35,6 +35,8 @@ pub(super) struct Connection<'a> {
     pub(super) position: &'a mut Position,
     /// Without it the stream ends by itself.
     pub(super) follow: bool,
+    /// The task is known to have ended.
+    pub(super) dead: bool,
 }
 
 /// What comes first.
@@ -46,7 +48,7 @@ enum Event {
 
 impl Connection<'_> {
     pub(super) async fn pour(&mut self, mut frames: Frames) -> Result<Poured, Gone> {
-        let mut dead = false;
+        let mut dead = self.dead;
         let mut empty = 0;
         let mut looked = Instant::now();
         let mut heard = Instant::now();

@@ -189,7 +189,8 @@ impl Follower {
             Ok(frames) => frames,
             Err(error) => return Ok(Err(Problem::of(error))),
         };
-        let mut connection = Connection { follower: self, allocation: &allocation.id, position, follow };
+        let dead = attempt::is_dead(std::slice::from_ref(allocation), &allocation.id, &self.log.task);
+        let mut connection = Connection { follower: self, allocation: &allocation.id, position, follow, dead };
         Ok(match connection.pour(frames).await? {
             Poured::All => Ok(()),
             Poured::Broken => Err(Problem::Broken),
