@@ -22,3 +22,4 @@ mod registry_consul;
 mod registry_files;
 mod registry_samples;
 mod tls;
+mod server;

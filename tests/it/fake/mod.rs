@@ -10,6 +10,7 @@ pub(crate) mod forge;
 pub(crate) mod http;
 mod line;
 pub(crate) mod nomad;
+pub(crate) mod raw;
 pub(crate) mod serve;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -180,9 +180,14 @@ fn capability(method: &str, path: &[&str]) -> Option<&'static str> {
         ("DELETE", ["v1", "job", _]) => Some("deregister-job"),
         (_, ["v1", "jobs"]) => Some("list-jobs"),
         (_, ["v1", "client", "fs", "logs", _]) => Some("read-logs"),
-        (_, ["v1", "job", ..] | ["v1", "allocation", _] | ["v1", "evaluation", _] | ["v1", "event", _]) => {
-            Some("read-job")
-        }
+        (
+            _,
+            ["v1", "job", ..]
+            | ["v1", "allocation", _]
+            | ["v1", "allocations"]
+            | ["v1", "evaluation", _]
+            | ["v1", "event", _],
+        ) => Some("read-job"),
         _ => None,
     }
 }
@@ -273,6 +278,11 @@ fn show(cluster: &Cluster, call: &Call, path: &[&str]) -> (u64, Response) {
             let prefix = call.param("prefix").unwrap_or_default();
             let under = cluster.jobs.iter().filter(|((_, id), _)| id.starts_with(prefix)).map(|(_, job)| job);
             (newest(under).unwrap_or(cluster.index), list::answer(cluster, call))
+        }
+        ["v1", "allocations"] => {
+            let most = call.param("per_page").and_then(|most| most.parse().ok()).unwrap_or(usize::MAX);
+            let stubs = cluster.allocs.values().map(|alloc| &alloc.stub).filter(|stub| stub["Namespace"] == namespace);
+            list(stubs.take(most).cloned().collect())
         }
         ["v1", "job", id] => one(cluster.job(namespace, id).cloned(), "job not found"),
         ["v1", "job", id, "allocations"] => {

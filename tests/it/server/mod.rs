@@ -1,0 +1,16 @@
+//! The whole server on fakes: what somebody does, and what comes of it. One file a behaviour.
+
+mod again;
+mod deliveries;
+mod foreign;
+mod frozen;
+mod killed;
+mod limits;
+mod logs;
+mod logs_ends;
+mod once;
+mod people;
+mod pulls;
+mod push;
+mod refused;
+mod trouble;
