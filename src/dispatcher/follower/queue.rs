@@ -124,10 +124,11 @@ impl Queue {
         self.not_before = Some(Instant::now() + self.backoff.wait());
     }
 
-    /// Whether a pending status is too much after the last one.
+    /// Whether a pending status is too much after the last one. The first reason is news.
     fn is_noise(&self, posted: &Posted, wish: &Status) -> bool {
         let word = |status: &Status| status.description.split(':').next().map(str::to_owned);
-        let same = posted.confirmed.as_ref().is_some_and(|last| word(last) == word(wish));
+        let reasoned = |status: &Status| status.description.contains(':');
+        let same = posted.confirmed.as_ref().is_some_and(|last| reasoned(last) && word(last) == word(wish));
         same && self.last_post.is_some_and(|at| at.elapsed() < SAME_WORD_APART)
     }
 }
