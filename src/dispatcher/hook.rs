@@ -22,6 +22,8 @@ use crate::registry::{Entry, Found};
 
 /// A body must have arrived by then; forges send theirs at once.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
+/// So much of a body that is too large is read for its sender to see why it was refused.
+const LINGER: usize = 64 * 1024 * 1024;
 /// Until the claim is written: forges give up after 5 s, and Gitea holds up every other hook meanwhile.
 const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -76,14 +78,27 @@ async fn take(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Pr
     };
     let announced = headers.get("content-length").and_then(|value| value.to_str().ok()).and_then(|n| n.parse().ok());
     if announced.is_some_and(|length: u64| length > limit as u64) {
+        linger(body);
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_WITHIN, Limited::new(body, limit).collect()).await {
+    let mut body = body;
+    match tokio::time::timeout(BODY_WITHIN, Limited::new(&mut body, limit).collect()).await {
         Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            linger(body);
+            Err(too_large())
+        }
         Ok(Err(_cut)) => Err(Problem::bad_request("the body ended before its announced length")),
     }
+}
+
+/// Who is still sending when the connection ends never sees the answer: the rest is read and thrown away for a while.
+fn linger(body: Body) {
+    tokio::spawn(tokio::time::timeout(BODY_WITHIN, async move {
+        let mut body = Limited::new(body, LINGER);
+        while let Some(Ok(_thrown_away)) = body.frame().await {}
+    }));
 }
 
 /// Headers as text; one that is none cannot be a forge's.
