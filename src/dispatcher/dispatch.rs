@@ -78,7 +78,7 @@ pub(crate) async fn advance(
         check_ref(app, &stored.value, config).await?;
     }
     let stored = match note_payload(app, claim, stored, &fitted, config).await? {
-        Noted::Ready(stored) => stored,
+        Noted::Ready(stored) => *stored,
         Noted::Otherwise(advanced) => return Ok(advanced),
     };
     let order = Order {
@@ -130,7 +130,7 @@ async fn check_ref(app: &App, record: &Record, config: &RepoConfig) -> Result<()
 }
 
 enum Noted {
-    Ready(Stored<Record>),
+    Ready(Box<Stored<Record>>),
     Otherwise(Advanced),
 }
 
@@ -147,7 +147,7 @@ async fn note_payload(
     let secrets = fitted.payload.as_ref().filter(|payload| payload.expose() != "\n");
     let trace = secrets.map(|payload| key::payload_hmac(config, payload));
     if trace == stored.value.payload_hmac {
-        return Ok(Noted::Ready(stored));
+        return Ok(Noted::Ready(Box::new(stored)));
     }
     if stored.value.payload_hmac.is_some() {
         let since = i64::try_from(stored.value.created.as_nanosecond()).unwrap_or_default();
@@ -157,7 +157,7 @@ async fn note_payload(
     }
     let record = Record { payload_hmac: trace, ..stored.value };
     match app.registry.update(claim, &record, stored.index, None).await.map_err(passing)? {
-        Written::Yes(index) => Ok(Noted::Ready(Stored { value: record, index })),
+        Written::Yes(index) => Ok(Noted::Ready(Box::new(Stored { value: record, index }))),
         Written::Conflict | Written::LeaseLost => Ok(Noted::Otherwise(elsewhere(app, claim).await?)),
     }
 }

@@ -16,6 +16,7 @@ mod fake_forge;
 mod fake_nomad;
 mod follower_course;
 mod forge;
+mod follower_takeover;
 mod layers;
 mod local;
 mod registry_consul;

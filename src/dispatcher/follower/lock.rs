@@ -54,8 +54,8 @@ impl Lock {
         self.proven.lock().map_or(Duration::MAX, |proven| boot_clock().saturating_sub(*proven))
     }
 
-    /// Whether a post may be sent at this moment. Asks the registry where the last proof is too old.
-    pub(super) async fn permits_post(&self, registry: &Registry) -> bool {
+    /// Whether the lock is ours at this moment, so that a post may be sent. Asks the registry where the last proof is too old.
+    pub(super) async fn is_proven(&self, registry: &Registry) -> bool {
         if !self.lost.is_cancelled() && self.age() >= FRESH_FOR {
             self.renew(registry).await;
         }

@@ -65,7 +65,7 @@ pub(super) async fn send(post: Post) -> Sent {
         context: context(&post.record),
         target_url: link(&post, &config),
     };
-    if !post.shared.lock.permits_post(&post.shared.app.registry).await {
+    if !post.shared.lock.is_proven(&post.shared.app.registry).await {
         return Sent::LockOld;
     }
     match forge.post_status(&post.record.commit, &status).await {

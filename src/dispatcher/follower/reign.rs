@@ -28,6 +28,8 @@ const ENGINE_TURNS: usize = 16;
 const MOST_RECHECKS: usize = 1024;
 /// How long one listing waits for a change.
 const LIST_WAIT: Duration = Duration::from_secs(55);
+/// Every write of ours changes the list: many builds at once would have it read without a pause.
+const LISTS_APART: Duration = Duration::from_millis(50);
 /// How long courses may take to settle what they are sending when this process ends.
 const LEAVE_WITHIN: Duration = Duration::from_secs(4);
 /// A stream of hints that ended is opened again after this.
@@ -165,6 +167,7 @@ async fn keep_listing(app: SharedApp, to: mpsc::Sender<List>) {
                 if to.send(list).await.is_err() {
                     return;
                 }
+                tokio::time::sleep(LISTS_APART).await;
             }
             Err(error) => {
                 tracing::warn!(error = &*error, "the open records could not be listed");

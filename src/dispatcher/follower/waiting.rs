@@ -92,6 +92,10 @@ impl Course {
         };
         let turns = std::sync::Arc::clone(&self.shared.engine_turns);
         let Ok(_turn) = turns.acquire().await else { return Ok(Next::In(LOOK_AGAIN)) };
+        // Another may have ended this change while this process was stopped.
+        if !self.shared.lock.is_proven(&self.shared.app.registry).await {
+            return Ok(self.dispatch_later("the lock's last proof is too old"));
+        }
         match dispatch::advance(&self.shared.app, &self.claim, self.stored.clone(), &config).await {
             Ok(Advanced::Dispatched(_) | Advanced::Elsewhere(_) | Advanced::Gone) => {
                 self.doubt();
