@@ -19,6 +19,8 @@ mod forge;
 mod follower_takeover;
 mod layers;
 mod local;
+mod nomad_builds;
+mod nomad_logs;
 mod registry_consul;
 mod registry_files;
 mod registry_samples;

@@ -70,8 +70,19 @@ impl Filter {
             };
             let path = field.trim().replace("[\"", ".").replace("\"]", "");
             let path: Vec<String> = path.split('.').map(ToOwned::to_owned).collect();
-            let known =
-                ["ID", "ParentID", "Name", "Namespace", "Status", "Stop", "Type", "Dispatched", "Meta", "SubmitTime"];
+            let known = [
+                "ID",
+                "ParentID",
+                "Name",
+                "Namespace",
+                "Status",
+                "Stop",
+                "Type",
+                "Dispatched",
+                "DispatchIdempotencyToken",
+                "Meta",
+                "SubmitTime",
+            ];
             if !known.contains(&path[0].as_str()) {
                 let words = "failed to read result page: error finding value in datum: /{} at part 0: couldn't find key: struct field with name \"{}\"";
                 return Err(text(400, words.replace("{}", &path[0])));

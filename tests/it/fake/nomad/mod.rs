@@ -298,6 +298,10 @@ fn show(cluster: &Cluster, call: &Call, path: &[&str]) -> (u64, Response) {
         ["v1", "allocation", id] => {
             one(cluster.allocs.get(*id).map(|alloc| shape::alone(&alloc.stub)), "alloc not found")
         }
+        ["v1", "allocations"] => {
+            let stubs: Vec<Value> = cluster.allocs.values().map(|alloc| alloc.stub.clone()).collect();
+            (cluster.index, wire::json(200, &stubs.into()))
+        }
         ["v1", "evaluation", id] => {
             one(cluster.evals.iter().find(|eval| eval["ID"] == **id).cloned(), "eval not found")
         }
