@@ -112,6 +112,18 @@ async fn a_record_of_another_version_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_a_killed_process_did_not_finish_is_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(registry(folder.path()));
+    let half = folder.path().join("open").join(".new-abc");
+    std::fs::write(&half, r#"{"index": 5, "val"#).unwrap();
+    std::fs::write(folder.path().join("open").join(format!("{}.json", id('1'))), "").unwrap();
+    let registry = registry(folder.path());
+    assert!(!half.exists());
+    assert!(matches!(registry.claim(&id('1'), &record("mine")).await.unwrap(), Claimed::Won(_)));
+}
+
+#[tokio::test]
 async fn a_repository_is_known_by_the_spelling_it_was_registered_with() {
     let folder = tempfile::tempdir().unwrap();
     let config = RepoConfig::parse(br#"{"hook": {"token": "t"}}"#).unwrap();

@@ -40,6 +40,9 @@ pub enum FilesError {
     Random(#[source] getrandom::Error),
 }
 
+/// How files begin that have not got their name yet.
+const UNFINISHED: &str = ".new-";
+
 fn failed(verb: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FilesError {
     let path = path.to_owned();
     move |source| FilesError::File { verb, path, source }
@@ -105,8 +108,16 @@ impl Folder {
         for entry in std::fs::read_dir(&folder).map_err(failed("read", &folder))? {
             let path = entry.map_err(failed("read", &folder))?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with(UNFINISHED) {
+                Self::discard(&path)?;
+                continue;
+            }
             let Some(id) = name.strip_suffix(".json").and_then(|id| id.parse::<ClaimId>().ok()) else { continue };
             let text = std::fs::read(&path).map_err(failed("read", &path))?;
+            if text.is_empty() {
+                Self::discard(&path)?;
+                continue;
+            }
             match parse::<T>(&text) {
                 Ok(stored) => {
                     loaded.found.insert(id, stored);
@@ -120,17 +131,49 @@ impl Folder {
         Ok(loaded)
     }
 
-    /// Writes a file so that whoever reads it, even after a crash, sees the old text or the new one.
+    /// Writes a file so that whoever reads it, also after this process was killed, sees the old text or the new one.
+    /// The disk may have it a moment later: syncing costs milliseconds that a hook and the start of a build would wait
+    /// for, and a machine that loses power has lost the build anyway.
     pub(super) fn put<T: Serialize>(&self, part: &str, id: &ClaimId, stored: &Stored<T>) -> Result<(), FilesError> {
+        let file = self.replace(part, id, stored, |_| Ok(()))?;
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn_blocking(move || file.sync_data());
+        }
+        Ok(())
+    }
+
+    /// The same, and the disk has it before anybody sees it.
+    pub(super) fn put_on_disk<T: Serialize>(
+        &self,
+        part: &str,
+        id: &ClaimId,
+        stored: &Stored<T>,
+    ) -> Result<(), FilesError> {
+        self.replace(part, id, stored, File::sync_data).map(|_| ())
+    }
+
+    fn replace<T: Serialize>(
+        &self,
+        part: &str,
+        id: &ClaimId,
+        stored: &Stored<T>,
+        before: impl FnOnce(&File) -> std::io::Result<()>,
+    ) -> Result<File, FilesError> {
         let path = self.file(part, id);
         let kept = Kept { index: stored.index.0, value: &stored.value };
         let text = serde_json::to_vec(&kept).map_err(FilesError::Json)?;
         let folder = self.path.join(part);
-        let mut new = tempfile::NamedTempFile::new_in(&folder).map_err(failed("write", &path))?;
+        let mut new =
+            tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed("write", &path))?;
         new.write_all(&text).map_err(failed("write", &path))?;
-        new.as_file().sync_data().map_err(failed("write", &path))?;
-        new.persist(&path).map_err(|error| failed("write", &path)(error.error))?;
-        Ok(())
+        before(new.as_file()).map_err(failed("write", &path))?;
+        new.persist(&path).map_err(|error| failed("write", &path)(error.error))
+    }
+
+    /// What a process did not finish, or what never reached the disk.
+    fn discard(path: &Path) -> Result<(), FilesError> {
+        tracing::debug!(path = %path.display(), "unfinished file removed");
+        std::fs::remove_file(path).map_err(failed("remove", path))
     }
 
     pub(super) fn remove(&self, part: &str, id: &ClaimId) -> Result<(), FilesError> {

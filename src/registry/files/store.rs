@@ -99,7 +99,7 @@ impl Store {
         }
         let stored = Stored { value: done, index: Index(self.last + 1) };
         let new = stored.index;
-        self.folder.put("done", id, &stored)?;
+        self.folder.put_on_disk("done", id, &stored)?;
         self.done.insert(id.clone(), stored);
         self.drop_open(id)?;
         Ok(Written::Yes(new))
