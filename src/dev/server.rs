@@ -107,8 +107,8 @@ pub async fn dev(settings: DevSettings, terminal: Terminal) -> Result<u8, DevErr
     let home = Arc::new(Mutex::new(home));
     let mut watches = JoinSet::new();
     for (name, copy) in copies {
-        let watch = Watch::new(name, copy, &home, &base, terminal.clone(), prefixed)?;
-        watches.spawn(watch.run(settings.exit));
+        let watch = Watch::new(name, copy, &home, &base, terminal.clone())?;
+        watches.spawn(watch.prefixed(prefixed).run(settings.exit));
     }
     let interrupted = interrupted()?;
     let code = tokio::select! {

@@ -64,11 +64,15 @@ impl Watch {
         home: &Arc<Mutex<Home>>,
         base: &str,
         terminal: Terminal,
-        prefixed: bool,
     ) -> Result<Self, DevError> {
         let token = home.lock().unwrap_or_else(PoisonError::into_inner).token();
         let (forge, person) = (client(base, None)?, client(base, Some(token))?);
-        Ok(Self { name, copy, home: home.clone(), base: base.to_owned(), terminal, prefixed, forge, person })
+        Ok(Self { name, copy, home: home.clone(), base: base.to_owned(), terminal, prefixed: false, forge, person })
+    }
+
+    /// With the name before each line, where there are several.
+    pub(super) fn prefixed(self, prefixed: bool) -> Self {
+        Self { prefixed, ..self }
     }
 
     /// Builds each new commit; with `exit` the first one only. Gives its exit code.
@@ -116,7 +120,7 @@ impl Watch {
         let sent = Timestamp::now();
         let mut build = self.deliver(&push).await?;
         let known = self.status(&build).await?;
-        if is_older(&known, sent) && !OF_THE_COMMIT.contains(&word(&known)) && known["ended"] == true {
+        if is_older(&known, sent) && !OF_THE_COMMIT.contains(&word(&known)) && ended(&known) {
             self.say(&format!("{build} ended as {}; building {} again", word(&known), head.commit.short()));
             build = self.trigger(head).await?;
         } else if is_older(&known, sent) {
@@ -151,11 +155,11 @@ impl Watch {
 
     /// The build that an answer names, or that its claim comes to.
     async fn build_of(&self, answer: &Value) -> Result<BuildId, WatchError> {
-        let claim = answer["claim"].as_str().unwrap_or_default().to_owned();
+        let claim = text(answer, "claim").to_owned();
         let mut known = answer.clone();
         let deadline = Instant::now() + BUILD_WITHIN;
         loop {
-            if let Some(build) = known["build"].as_str().and_then(|text| text.parse().ok()) {
+            if let Some(build) = text(&known, "build").parse().ok() {
                 return Ok(build);
             }
             if claim.is_empty() || Instant::now() > deadline {
@@ -177,8 +181,8 @@ impl Watch {
         let deadline = Instant::now() + VERDICT_WITHIN;
         loop {
             let known = self.status(build).await?;
-            if known["ended"] == true {
-                let reason = known["reason"].as_str().unwrap_or_default();
+            if ended(&known) {
+                let reason = text(&known, "reason");
                 self.say(&format!("{}: {reason} ({build})", word(&known)));
                 return Ok(code(word(&known)));
             }
@@ -226,13 +230,21 @@ impl Watch {
     }
 }
 
+fn text<'a>(known: &'a Value, name: &str) -> &'a str {
+    known.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn ended(known: &Value) -> bool {
+    known.get("ended") == Some(&Value::Bool(true))
+}
+
 fn word(known: &Value) -> &str {
-    known["state"].as_str().unwrap_or_default()
+    text(known, "state")
 }
 
 /// Claimed before this delivery was sent.
 fn is_older(known: &Value, sent: Timestamp) -> bool {
-    known["created"].as_str().and_then(|text| text.parse::<Timestamp>().ok()).is_some_and(|created| created < sent)
+    text(known, "created").parse::<Timestamp>().is_ok_and(|created| created < sent)
 }
 
 /// As in `--help`.

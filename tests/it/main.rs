@@ -9,6 +9,7 @@
 
 mod fake;
 
+mod dev;
 mod explain;
 mod explained;
 mod fake_consul;
@@ -24,5 +25,6 @@ mod nomad_logs;
 mod registry_consul;
 mod registry_files;
 mod registry_samples;
+mod run;
 mod tls;
 mod server;

@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
 pub use rooms::remove as remove_tree;
-pub use supervise::{Ending, SuperviseError, SuperviseSettings, Why, run as supervise};
+pub use supervise::{SuperviseError, SuperviseSettings, run as supervise};
 
 use self::build::{Build, End, Recorded, State};
 use super::{Child, DispatchError, EngineError, Hint, LogSource, LogStream, Order};

@@ -213,7 +213,7 @@ impl Machine {
     }
 }
 
-fn git(dir: &Path, args: &[&str]) -> String {
+pub(super) fn git(dir: &Path, args: &[&str]) -> String {
     let who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.com", "-c", "commit.gpgsign=false"];
     let done = Command::new("git").args(who).args(args).current_dir(dir).output().unwrap();
     assert!(done.status.success(), "git {args:?}: {}", text(&done.stderr));
@@ -225,13 +225,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The number in the line `<name> <number>`.
-fn pid(said: &str, name: &str) -> i32 {
+pub(super) fn pid(said: &str, name: &str) -> i32 {
     let line = said.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {said:?}"));
     line.trim().parse().unwrap()
 }
 
 /// Neither there nor a zombie.
-fn is_gone(pid: i32) -> bool {
+pub(super) fn is_gone(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.is_empty() || stat.rsplit(')').next().unwrap().trim_start().starts_with('Z')
 }

@@ -12,26 +12,26 @@ const FILE: &str = "ending.json";
 
 /// How a local build ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ending {
+pub(in super::super) struct Ending {
     /// Why it ended.
-    pub why: Why,
+    pub(in super::super) why: Why,
     /// When the executor was started.
-    pub started: Timestamp,
+    pub(in super::super) started: Timestamp,
     /// When nothing of the build was left.
-    pub finished: Timestamp,
+    pub(in super::super) finished: Timestamp,
     /// The executor's exit code, 128 and the signal's number where one ended it.
-    pub exit_code: i64,
+    pub(in super::super) exit_code: i64,
     /// The signal that ended the executor itself, 0 for none.
-    pub signal: i64,
+    pub(in super::super) signal: i64,
     /// What kept it from being started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
+    pub(in super::super) error: Option<String>,
 }
 
 /// Why a local build ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub(in super::super) enum Why {
     /// By itself.
     Exited,
     /// Because its owner said so, or was gone.

@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(crate) use descendants::{Identity, end_strays};
-pub use ending::{Ending, Why};
+pub(super) use ending::{Ending, Why};
 
 /// How long a build has to end by itself after a TERM; Nomad's default kill timeout.
 pub(super) const GRACE: Duration = Duration::from_secs(5);
@@ -59,7 +59,7 @@ pub enum SuperviseError {
 /// # Errors
 /// When the build could not be looked after; its directory then has no ending, which reads as lost.
 pub async fn run(settings: &SuperviseSettings) -> Result<(), SuperviseError> {
-    let ending = Supervisor::start(settings).map_err(SuperviseError::Setup)?.to_the_end().await;
+    let ending = Supervisor::start(settings).map_err(SuperviseError::Setup)?.run().await;
     // The engine clears the rest; secrets do not wait for it, should it be dead.
     let kept = super::rooms::clear_secrets(&settings.dir);
     ending.write(&settings.dir).and(kept).map_err(SuperviseError::Write)
@@ -119,7 +119,7 @@ impl Supervisor {
         Ok(())
     }
 
-    async fn to_the_end(mut self) -> Ending {
+    async fn run(mut self) -> Ending {
         let why = match &self.failed {
             Some(_) => Why::NotStarted,
             None => self.first_reason().await,

@@ -1,0 +1,172 @@
+//! `albatros run`: a working copy as it stands.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::local::{git, is_gone, pid};
+
+const LONG: Duration = Duration::from_secs(60);
+
+struct Copy {
+    room: tempfile::TempDir,
+}
+
+impl Copy {
+    fn new(script: &str) -> Self {
+        let this = Self { room: tempfile::tempdir().unwrap() };
+        for sub in ["copy", "temp"] {
+            std::fs::create_dir(this.room.path().join(sub)).unwrap();
+        }
+        this.write(".albatros", script);
+        std::fs::set_permissions(this.dir().join(".albatros"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        this
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.room.path().join("copy")
+    }
+
+    fn temp(&self) -> PathBuf {
+        self.room.path().join("temp")
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir().join(name), text).unwrap();
+    }
+
+    fn commit(&self) {
+        git(&self.dir(), &["init", "-q", "-b", "main", "."]);
+        git(&self.dir(), &["add", "-A"]);
+        git(&self.dir(), &["commit", "-q", "-m", "first"]);
+    }
+
+    fn command(&self, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
+        command.arg("run").arg(self.dir()).args(more).env_clear();
+        command.env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", self.temp());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, more: &[&str]) -> (i32, String, String) {
+        let done = tokio::time::timeout(LONG, self.command(more).output()).await.expect("run ends").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (done.status.code().unwrap_or(-1), text(done.stdout), text(done.stderr))
+    }
+
+    fn leaves_nothing(&self) -> bool {
+        std::fs::read_dir(self.temp()).unwrap().next().is_none()
+    }
+}
+
+#[tokio::test]
+async fn what_is_tracked_or_unignored_is_built_as_it_stands() {
+    let copy =
+        Copy::new("#!/bin/sh\nls -A; cat tracked; git status --porcelain; git rev-parse HEAD; echo $COMMIT $BRANCH\n");
+    for (name, text) in [("tracked", "old\n"), ("deleted", ""), (".gitignore", "ignored\n")] {
+        copy.write(name, text);
+    }
+    copy.commit();
+    copy.write("tracked", "new\n");
+    copy.write("untracked", "");
+    copy.write("ignored", "");
+    std::fs::remove_file(copy.dir().join("deleted")).unwrap();
+    let head = git(&copy.dir(), &["rev-parse", "HEAD"]);
+
+    let (code, said, errors) = copy.run(&[]).await;
+
+    let lines: Vec<_> = said.lines().collect();
+    let built = [
+        ".albatros",
+        ".git",
+        ".gitignore",
+        "tracked",
+        "untracked",
+        "new",
+        " D deleted",
+        " M tracked",
+        "?? untracked",
+        &head,
+        &format!("{head} main"),
+    ];
+    assert_eq!(lines[..built.len()], built, "{errors}");
+    assert!(lines[built.len()].starts_with("albatros: success"), "{said}");
+    assert_eq!((code, lines.len()), (0, built.len() + 1), "{said}");
+    assert!(copy.leaves_nothing());
+}
+
+#[tokio::test]
+async fn without_git_all_files_are_built() {
+    let copy = Copy::new("#!/bin/sh\nls -A; echo $FLAVOR; cat $SECRET_PATH; exit 9\n");
+    std::fs::create_dir(copy.dir().join("sub")).unwrap();
+    copy.write("sub/file", "");
+    copy.write("secrets", "A=b\n");
+    let file = copy.dir().join("secrets");
+    let (code, said, _) = copy.run(&["--flavor", "big", "--secrets", file.to_str().unwrap()]).await;
+    assert_eq!(code, 1);
+    assert!(said.starts_with(".albatros\nsecrets\nsub\nbig\nA=b\nalbatros: failure: Failed with exit 9"), "{said}");
+}
+
+#[tokio::test]
+async fn the_working_copy_itself_is_never_touched() {
+    let copy = Copy::new(
+        "#!/bin/sh\nset -e\nmkdir -p deep/er; touch deep/er/x; chmod 500 deep/er deep; rm .albatros; rm -rf .git\n",
+    );
+    copy.commit();
+    let (code, said, errors) = copy.run(&[]).await;
+    assert_eq!(code, 0, "{said}{errors}");
+    assert_eq!(git(&copy.dir(), &["status", "--porcelain"]), "");
+    assert!(copy.leaves_nothing());
+}
+
+#[tokio::test]
+async fn over_its_limit_it_ends_with_5() {
+    let copy = Copy::new("#!/bin/sh\nexec sleep 1000\n");
+    let (code, said, _) = copy.run(&["--timeout", "1s"]).await;
+    assert_eq!(code, 5, "{said}");
+    assert!(said.contains("albatros: timeout"), "{said}");
+}
+
+#[tokio::test]
+async fn an_interrupt_cancels_all_of_it_and_ends_with_4() {
+    let copy = Copy::new(
+        "#!/bin/sh\ntrap '' INT\nsetsid sh -c 'echo daemon $$; exec sleep 1000' &\nsleep 0.3; echo script $$\nexec sleep 1000\n",
+    );
+    let mut child = copy.command(&[]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("script ") {
+        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("it prints").unwrap().unwrap();
+        said.push_str(&format!("{line}\n"));
+    }
+    let number = i32::try_from(child.id().unwrap()).unwrap();
+    rustix::process::kill_process(Pid::from_raw(number).unwrap(), Signal::INT).unwrap();
+    let status = tokio::time::timeout(LONG, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(4));
+    for name in ["daemon ", "script "] {
+        assert!(is_gone(pid(&said, name)), "{name} is alive");
+    }
+    assert!(copy.leaves_nothing());
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_wrong_use() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
+    let done = command.args(["run", "/nowhere/at/all"]).output().await.unwrap();
+    assert_eq!(done.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&done.stderr).contains("/nowhere/at/all is not a directory"));
+}
+
+#[tokio::test]
+async fn the_hello_of_the_readme_builds() {
+    let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/hello");
+    let done = Command::new(env!("CARGO_BIN_EXE_albatros")).arg("run").arg(hello).output().await.unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.starts_with("Hello from main"), "{said}");
+}
