@@ -237,7 +237,8 @@ async fn the_shipped_policy_is_enough_and_without_it_each_missing_right_is_named
     assert!(nobody.is_err() || !nobody.unwrap().is_empty());
 }
 
-async fn token(agent: &Agent, name: &str, rules: &str) -> String {
+/// A token of an agent with ACLs that may do what `rules` say.
+pub(crate) async fn token(agent: &Agent, name: &str, rules: &str) -> String {
     let client = forge_client(None).unwrap();
     for (path, body) in [
         ("policy", json!({"Name": name, "Rules": rules})),

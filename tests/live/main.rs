@@ -1,4 +1,7 @@
 //! The same stories on real servers; says plainly what it skipped.
+//!
+//! `ALBATROS_LIVE=1 cargo test --test live` runs them: each needs `consul` on PATH, most also `nomad` and root. The
+//! servers are started here, on free ports of this machine, and end with the tests.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,4 +10,17 @@
 )]
 
 mod agent;
+mod cluster;
 mod consul;
+#[path = "../it/fake/mod.rs"]
+#[expect(dead_code, reason = "the stories here need the forge, the deliveries and the server's process only")]
+mod fake;
+mod foreign;
+mod frozen;
+mod killed;
+mod minded;
+mod nomad;
+mod once;
+mod relay;
+mod story;
+mod verdicts;

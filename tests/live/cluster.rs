@@ -1,0 +1,52 @@
+//! One Consul and one Nomad, both with ACLs, that the stories of this binary share; each story has names of its own.
+
+use tokio::sync::OnceCell;
+
+use crate::agent::{Agent, ROOT};
+use crate::consul;
+use crate::nomad::{self, Nomad};
+
+/// The two, and the token that `serve` is given in Nomad: it may do what the shipped policy says and nothing else.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    pub(crate) consul: Agent,
+    pub(crate) nomad: Nomad,
+    pub(crate) nomad_token: String,
+}
+
+static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
+
+const ACLS: &str = r#"primary_datacenter = "dc1" acl { enabled = true default_policy = "deny" tokens { master = "#;
+
+/// The cluster, started by the first story that needs it; none, and a line that is always seen, where that cannot be.
+pub(crate) async fn shared(story: &str) -> Option<&'static Cluster> {
+    if !nomad::can_run(story) {
+        return None;
+    }
+    CLUSTER.get_or_init(|| Cluster::start(story)).await.as_ref()
+}
+
+/// One for a story that does to its cluster what no other could bear.
+pub(crate) async fn own(story: &str) -> Option<&'static Cluster> {
+    if !nomad::can_run(story) {
+        return None;
+    }
+    // It ends with this process, as the shared one does.
+    Cluster::start(story).await.map(|cluster| &*Box::leak(Box::new(cluster)))
+}
+
+impl Cluster {
+    async fn start(story: &str) -> Option<Self> {
+        let hcl = format!("{ACLS}\"{ROOT}\" }} }}");
+        let consul = Agent::start(story, &hcl).await?;
+        let nomad = Nomad::start().await;
+        let nomad_token = nomad.token("shipped", include_str!("../../hcl/policy/nomad.hcl")).await;
+        Some(Self { consul, nomad, nomad_token })
+    }
+
+    /// A Consul token that may do what the shipped policy says, for keys that begin with `prefix`.
+    pub(crate) async fn consul_token(&self, prefix: &str) -> String {
+        let rules = include_str!("../../hcl/policy/consul.hcl").replace("\"albatros", &format!("\"{prefix}"));
+        consul::token(&self.consul, prefix, &rules).await
+    }
+}
