@@ -10,14 +10,15 @@
 mod fake;
 
 mod dev;
+mod exec;
 mod explain;
 mod explained;
 mod fake_consul;
 mod fake_forge;
 mod fake_nomad;
 mod follower_course;
-mod forge;
 mod follower_takeover;
+mod forge;
 mod layers;
 mod local;
 mod nomad_builds;
@@ -26,5 +27,5 @@ mod registry_consul;
 mod registry_files;
 mod registry_samples;
 mod run;
-mod tls;
 mod server;
+mod tls;
