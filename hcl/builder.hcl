@@ -24,6 +24,12 @@ variable "albatros" {
   description = "The albatros program: on the node with exec and raw_exec, in the image with docker."
 }
 
+variable "network_mode" {
+  type        = string
+  default     = ""
+  description = "With docker: the network of the script, which fetches COMMIT over it. Empty for docker's own default."
+}
+
 variable "timeout" {
   type        = string
   default     = "1h"
@@ -97,8 +103,9 @@ job "builder" {
       dynamic "config" {
         for_each = var.driver == "docker" ? [1] : []
         content {
-          image      = var.image
-          entrypoint = [var.albatros, "exec"]
+          image        = var.image
+          entrypoint   = [var.albatros, "exec"]
+          network_mode = var.network_mode
         }
       }
       dynamic "config" {
