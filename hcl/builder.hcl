@@ -15,7 +15,7 @@ variable "driver" {
 variable "image" {
   type        = string
   default     = "albatros:0.1"
-  description = "With docker: an image that holds albatros, git and what your scripts need. IMAGE of a flavor beats nothing here."
+  description = "With docker: an image that holds albatros, git and what your scripts need. A flavor's own image beats it."
 }
 
 variable "albatros" {
@@ -62,6 +62,11 @@ job "builder" {
     meta_optional = ["REF", "EVENT", "SENDER", "PULL_REQUEST", "TRUSTED", "ALBATROS_CLAIM", "IMAGE"]
   }
 
+  # Until a flavor names another.
+  meta {
+    IMAGE = var.image
+  }
+
   group "runner" {
     # One run a change: a failed build is a verdict, not an accident.
     restart {
@@ -103,7 +108,7 @@ job "builder" {
       dynamic "config" {
         for_each = var.driver == "docker" ? [1] : []
         content {
-          image        = var.image
+          image        = "${NOMAD_META_IMAGE}"
           entrypoint   = [var.albatros, "exec"]
           network_mode = var.network_mode
         }
