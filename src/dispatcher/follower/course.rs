@@ -173,16 +173,18 @@ impl Course {
             return;
         }
         let answered = tokio::time::timeout(SETTLE_WITHIN, self.queue.answered()).await;
-        if answered.is_err() || self.settle().await.is_err() {
+        let settled = answered.is_ok() && self.settle().await.is_ok();
+        let is_over = matches!(self.stored.value.phase, Phase::Ended { .. }) && self.queue.is_done();
+        if !settled || (is_over && self.finish().await.is_err()) {
             tracing::info!(claim = self.claim.as_str(), "a status was left to the next follower");
         }
     }
 
     async fn step(&mut self) -> Result<Next, Halt> {
+        self.settle().await?;
         if self.stale && !self.reread().await? {
             return Ok(Next::Over);
         }
-        self.settle().await?;
         match self.stored.value.phase {
             Phase::Held => self.held().await,
             Phase::Claimed => self.claimed().await,
@@ -223,13 +225,7 @@ impl Course {
     /// Writes `ended`, together with the intent of the final status where no older post is under way.
     pub(super) async fn end(&mut self, outcome: Outcome, times: Times) -> Result<Next, Halt> {
         let mut record = self.stored.value.clone();
-        tracing::info!(
-            claim = self.claim.as_str(),
-            repo = record.canonical,
-            build = record.build.as_ref().map(tracing::field::display),
-            outcome = outcome.word(),
-            "ended"
-        );
+        let word = outcome.word();
         record.phase = Phase::Ended { outcome };
         let times = times.by_our_clock(record.started, record.created, Timestamp::now());
         record.started = times.started;
@@ -238,7 +234,11 @@ impl Course {
             record.statuses.intended = Some(status_of(&record, None));
             record.statuses.given_up = None;
         }
-        self.write(record).await?;
+        if self.write(record).await? {
+            let (record, claim) = (&self.stored.value, self.claim.as_str());
+            let build = record.build.as_ref().map(tracing::field::display);
+            tracing::info!(claim, repo = record.canonical, build, outcome = word, "ended");
+        }
         Ok(Next::Again)
     }
 }

@@ -24,7 +24,8 @@ impl Course {
         self.finish().await
     }
 
-    async fn finish(&mut self) -> Result<Next, Halt> {
+    /// Moves the record to `done/`, or forgets what never was built.
+    pub(super) async fn finish(&mut self) -> Result<Next, Halt> {
         let record = self.stored.value.clone();
         let Phase::Ended { outcome } = &record.phase else { return Ok(Next::Again) };
         let (registry, lease, index) = (&self.shared.app.registry, &self.shared.lock.lease, self.stored.index);

@@ -11,8 +11,8 @@ use crate::registry::{RegistryError, Written};
 
 /// How long an ended change is known: as long a redelivery is answered with its outcome.
 const DONE_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// How often they are looked through.
-const LOOK_EVERY: Duration = Duration::from_secs(900);
+/// How often they are looked through; a busy week is many of them.
+const LOOK_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Removes what is over age, as long as the lock is held.
 pub(super) async fn keep_expiring(app: SharedApp, lock: Arc<Lock>) {

@@ -42,7 +42,7 @@ pub(super) enum Sent {
 
 /// Posts, by the configuration of this moment, if the lock is still ours.
 pub(super) async fn send(post: Post) -> Sent {
-    let config = match configuration(&post).await {
+    let config = match configuration(&post.shared, &post.record).await {
         Ok(Some(config)) => config,
         Ok(None) => return Sent::NoForge,
         Err(cause) => return Sent::Passing(cause),
@@ -75,9 +75,17 @@ pub(super) async fn send(post: Post) -> Sent {
     }
 }
 
-async fn configuration(post: &Post) -> Result<Option<Box<RepoConfig>>, Cause> {
-    let url = post.record.repo.parse()?;
-    match post.shared.app.registry.entry(&url).await.map_err(|error: RegistryError| Box::new(error))? {
+/// Whether there is anywhere to post; where that cannot be told now there may be.
+pub(super) async fn has_forge(shared: &Shared, record: &Record) -> bool {
+    match configuration(shared, record).await {
+        Ok(config) => config.is_some_and(|config| config.forge.is_some()),
+        Err(_not_now) => true,
+    }
+}
+
+async fn configuration(shared: &Shared, record: &Record) -> Result<Option<Box<RepoConfig>>, Cause> {
+    let url = record.repo.parse()?;
+    match shared.app.registry.entry(&url).await.map_err(|error: RegistryError| Box::new(error))? {
         Entry::Found(found) => Ok(Some(Box::new(found.config))),
         Entry::Unknown => Ok(None),
         Entry::Broken(reason) => Err(format!("the repository's configuration cannot be used: {reason}").into()),

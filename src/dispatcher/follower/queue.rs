@@ -145,6 +145,10 @@ impl Course {
         if settled || (!wish.last && (self.queue.silent || self.queue.is_noise(posted, &wish))) {
             return Ok(Progress::Settled);
         }
+        if self.queue.hold_until.is_some() && !post::has_forge(&self.shared, &self.stored.value).await {
+            self.no_forge(&wish);
+            return Ok(Progress::Settled);
+        }
         self.queue.want(&wish);
         if let Some(left) = self.queue.delay() {
             return Ok(Progress::Later(left));
@@ -171,32 +175,32 @@ impl Course {
     /// Records what came of the last post, if it has been answered.
     pub(super) async fn settle(&mut self) -> Result<(), Halt> {
         let Some((status, sent)) = self.queue.answer.take() else { return Ok(()) };
-        let result = match &sent {
-            Sent::Confirmed => PostResult::Posted,
-            Sent::Refused(_) => PostResult::GivenUp,
-            Sent::Passing(_) => PostResult::Retried,
-            Sent::NoForge => return self.no_forge(&status),
-            Sent::LockOld => {
-                self.queue.try_later();
-                return Ok(());
-            }
-        };
-        self.shared.app.metrics.statuses.get_or_create(&PostLabel { result }).inc();
         match sent {
             Sent::Confirmed => self.confirmed(status).await,
             Sent::Refused(why) => self.refused(&status, why).await,
             Sent::Passing(error) => self.passing(&status, error).await,
-            Sent::NoForge | Sent::LockOld => Ok(()),
+            Sent::NoForge => {
+                self.no_forge(&status);
+                Ok(())
+            }
+            Sent::LockOld => {
+                self.queue.try_later();
+                Ok(())
+            }
         }
     }
 
-    fn no_forge(&mut self, status: &Status) -> Result<(), Halt> {
+    fn no_forge(&mut self, status: &Status) {
         self.queue.silent = true;
         self.queue.done |= status.last;
-        Ok(())
+    }
+
+    fn count(&self, result: PostResult) {
+        self.shared.app.metrics.statuses.get_or_create(&PostLabel { result }).inc();
     }
 
     async fn confirmed(&mut self, status: Status) -> Result<(), Halt> {
+        self.count(PostResult::Posted);
         self.queue.backoff.reset();
         self.queue.not_before = None;
         self.queue.last_post = Some(Instant::now());
@@ -205,10 +209,14 @@ impl Course {
             self.queue.done = true;
             return Ok(());
         }
-        self.amend(|posted| posted.confirmed = Some(status.clone())).await
+        let recorded = self.amend(|posted| posted.confirmed = Some(status.clone())).await;
+        // It has arrived, but the record does not say so: look before it is posted again.
+        self.queue.uncertain |= recorded.is_err();
+        recorded
     }
 
     async fn refused(&mut self, status: &Status, why: String) -> Result<(), Halt> {
+        self.count(PostResult::GivenUp);
         let (claim, repo) = (self.claim.as_str(), self.stored.value.canonical.as_str());
         tracing::error!(claim, repo, why, last = status.last, "the forge refuses a status for good; it is given up");
         if !status.last {
@@ -226,6 +234,7 @@ impl Course {
         if status.last && Timestamp::now().duration_since(since) > GIVE_UP_AFTER {
             return self.refused(status, "no forge took it for a day".to_owned()).await;
         }
+        self.count(PostResult::Retried);
         self.queue.try_later();
         // What says that it failed may be a proxy before a forge that has taken it.
         self.queue.uncertain = true;
