@@ -159,7 +159,7 @@ impl Watch {
         let mut known = answer.clone();
         let deadline = Instant::now() + BUILD_WITHIN;
         loop {
-            if let Some(build) = text(&known, "build").parse().ok() {
+            if let Ok(build) = text(&known, "build").parse() {
                 return Ok(build);
             }
             if claim.is_empty() || Instant::now() > deadline {
