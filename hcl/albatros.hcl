@@ -114,6 +114,8 @@ job "albatros" {
         NOMAD_ADDR         = var.nomad_addr
         NOMAD_TOKEN_FILE   = "${NOMAD_SECRETS_DIR}/nomad_token"
         CONSUL_HTTP_ADDR   = var.consul_addr
+        # Logs while they are read. The agent's own TMPDIR, which tasks inherit, need not be writable or exist here.
+        ALBATROS_SPOOL = "${NOMAD_TASK_DIR}"
       }
 
       template {
