@@ -1,5 +1,7 @@
 //! One Consul and one Nomad, both with ACLs, that the stories of this binary share; each story has names of its own.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use tokio::sync::OnceCell;
 
 use crate::agent::{Agent, ROOT};
@@ -41,7 +43,16 @@ impl Cluster {
         let consul = Agent::start(story, &hcl).await?;
         let nomad = Nomad::start().await;
         let nomad_token = nomad.token("shipped", include_str!("../../hcl/policy/nomad.hcl")).await;
-        Some(Self { consul, nomad, nomad_token })
+        let cluster = Self { consul, nomad, nomad_token };
+        let copy = cluster.program();
+        std::fs::copy(env!("CARGO_BIN_EXE_albatros"), &copy).unwrap();
+        std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        Some(cluster)
+    }
+
+    /// The program, where any user of this machine may run it.
+    pub(crate) fn program(&self) -> String {
+        self.nomad.server().room().join("albatros").to_str().unwrap().to_owned()
     }
 
     /// A Consul token that may do what the shipped policy says, for keys that begin with `prefix`.

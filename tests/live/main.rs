@@ -11,14 +11,19 @@
 
 mod agent;
 mod cluster;
+mod commands;
 mod consul;
+mod deployed;
 #[path = "../it/fake/mod.rs"]
 #[expect(dead_code, reason = "the stories here need the forge, the deliveries and the server's process only")]
 mod fake;
 mod foreign;
 mod frozen;
+mod git;
 mod killed;
+mod logs;
 mod minded;
+mod mtls;
 mod nomad;
 mod once;
 mod relay;

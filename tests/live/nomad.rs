@@ -166,10 +166,9 @@ impl Nomad {
         self.call("PUT", "/v1/acl/token", Some(&wanted)).await["SecretID"].as_str().unwrap().to_owned()
     }
 
-    /// Registers a job file, with values for its variables.
-    pub(crate) async fn register(&self, hcl: &str, variables: &[(&str, &str)]) {
-        let variables: String = variables.iter().map(|(name, value)| format!("{name} = {value:?}\n")).collect();
-        let parse = json!({"JobHCL": hcl, "Variables": variables, "Canonicalize": true});
+    /// Registers a job file.
+    pub(crate) async fn register(&self, hcl: &str) {
+        let parse = json!({"JobHCL": hcl, "Canonicalize": true});
         let job = self.call("POST", "/v1/jobs/parse", Some(&parse)).await;
         self.call("POST", "/v1/jobs", Some(&json!({"Job": job}))).await;
     }

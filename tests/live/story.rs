@@ -127,10 +127,7 @@ impl Story {
     /// Registers a builder; `changes` to its text, each (what, by what).
     pub(crate) async fn register(&self, builder: &str, changes: &[(&str, &str)]) {
         let gate = self.spool.path().to_str().unwrap();
-        let usual = [("BUILDER", builder), ("MORE", ""), ("GATE", gate), ("CPU", "10"), ("LINES", "true")];
-        let all = changes.iter().chain(&usual);
-        let hcl = all.fold(BUILDER.to_owned(), |hcl, (what, by)| hcl.replace(what, by));
-        self.cluster.nomad.register(&hcl, &[]).await;
+        self.cluster.nomad.register(&self::builder(builder, gate, changes)).await;
     }
 
     /// The repository's usual configuration.
@@ -147,7 +144,12 @@ impl Story {
 
     /// Configures the repository.
     pub(crate) async fn configure(&self, config: &Value) {
-        let key = format!("{}/{}", self.name, BASE64_STANDARD.encode(REPO));
+        self.configure_at(REPO, config).await;
+    }
+
+    /// Configures another one.
+    pub(crate) async fn configure_at(&self, url: &str, config: &Value) {
+        let key = format!("{}/{}", self.name, BASE64_STANDARD.encode(url));
         let consul = self.cluster.consul.consul(Some(ROOT));
         assert!(consul.put(&key, config.to_string().into(), None, 0).await.unwrap());
     }
@@ -285,6 +287,12 @@ impl Drop for Story {
             assert!(line.is_none(), "a secret was printed: {}", line.unwrap_or_default());
         }
     }
+}
+
+/// A builder's job file; `gate` is where its builds look for leave to end.
+pub(crate) fn builder(name: &str, gate: &str, changes: &[(&str, &str)]) -> String {
+    let usual = [("BUILDER", name), ("MORE", ""), ("GATE", gate), ("CPU", "10"), ("LINES", "true")];
+    changes.iter().chain(&usual).fold(BUILDER.to_owned(), |hcl, (what, by)| hcl.replace(what, by))
 }
 
 /// Waits until something is there.
