@@ -46,7 +46,7 @@ variable "port" {
 variable "nomad_addr" {
   type        = string
   default     = "http://127.0.0.1:4646"
-  description = "A Nomad agent, seen from the task."
+  description = "A Nomad agent, seen from the task. unix://$${NOMAD_SECRETS_DIR}/api.sock is the node's own, without certificates."
 }
 
 variable "consul_addr" {
@@ -55,10 +55,10 @@ variable "consul_addr" {
   description = "A Consul agent, seen from the task."
 }
 
-variable "consul_token_variable" {
+variable "consul_variable" {
   type        = string
   default     = "nomad/jobs/albatros"
-  description = "The Nomad variable whose item consul_token is Albatros's Consul token; only read when it is there."
+  description = "The Nomad variable, if there is one, whose items consul_token, consul_cacert, consul_client_cert and consul_client_key Albatros shows to Consul."
 }
 
 variable "replicas" {
@@ -118,12 +118,27 @@ job "albatros" {
         ALBATROS_SPOOL = "${NOMAD_TASK_DIR}"
       }
 
+      # Nothing is set that the variable does not hold: a Consul without ACLs or certificates needs none of it.
       template {
         destination = "${NOMAD_SECRETS_DIR}/consul.env"
         env         = true
         data        = <<EOT
-{{ if nomadVarExists "${var.consul_token_variable}" }}{{ with nomadVar "${var.consul_token_variable}" }}CONSUL_HTTP_TOKEN={{ .consul_token }}{{ end }}{{ end }}
+{{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" -}}
+{{ with .consul_token }}CONSUL_HTTP_TOKEN={{ . }}{{ end }}
+{{ with .consul_cacert }}CONSUL_CACERT={{ env "NOMAD_SECRETS_DIR" }}/consul_cacert{{ end }}
+{{ with .consul_client_cert }}CONSUL_CLIENT_CERT={{ env "NOMAD_SECRETS_DIR" }}/consul_client_cert{{ end }}
+{{ with .consul_client_key }}CONSUL_CLIENT_KEY={{ env "NOMAD_SECRETS_DIR" }}/consul_client_key{{ end }}
+{{- end }}{{ end }}
 EOT
+      }
+      dynamic "template" {
+        for_each = ["consul_cacert", "consul_client_cert", "consul_client_key"]
+        content {
+          destination = "${NOMAD_SECRETS_DIR}/${template.value}"
+          data        = <<EOT
+{{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" }}{{ with .${template.value} }}{{ . }}{{ end }}{{ end }}{{ end }}
+EOT
+        }
       }
 
       resources {
