@@ -154,6 +154,11 @@ impl Wire {
         assert!(waited.is_ok(), "{times} times {method} …{path}… never came in");
     }
 
+    /// Waits for one more request.
+    pub(crate) async fn next_request(&self) {
+        let _ = self.journal.count.subscribe().changed().await;
+    }
+
     /// Cuts all connections now open.
     pub(crate) fn cut_all(&self) {
         let mut all = self.lines.all.lock().unwrap();

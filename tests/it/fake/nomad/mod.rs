@@ -136,6 +136,11 @@ impl Nomad {
         self.state.read(|cluster| cluster.jobs[&cluster.key_of(id)].clone())
     }
 
+    /// The newest allocation of a build.
+    pub(crate) fn allocation(&self, build: &str) -> String {
+        self.state.read(|cluster| cluster.newest(build).unwrap())
+    }
+
     /// The children of a builder, oldest first.
     pub(crate) fn children(&self, builder: &str) -> Vec<String> {
         self.state.read(|cluster| {
