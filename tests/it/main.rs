@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     reason = "a test says what is wrong by failing"
 )]
+#![expect(clippy::result_large_err, reason = "a refusal of a fake is the answer itself")]
 
 mod fake;
 

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::consul::Consul;
 use super::delivery::{Delivery, REPO};
-use super::fault::{Fault, Times};
 use super::forge::{Forge, Right, Status};
 use super::http::{Reply, client};
 use super::nomad::{Builder, Nomad};
 use super::serve::{Printed, Serve};
+use super::wire::Wire;
 
 /// The hook's secret of the repository in a [`World`].
 pub(crate) const SECRET: &str = "hook-s3cr3t-of-quentin";
@@ -119,6 +119,23 @@ impl World {
         Delivery::push(branch, before, after).send(&serve.url, SECRET).await
     }
 
+    /// The same; gives the build's id once there is one, also where the answer came before it.
+    pub(crate) async fn build(&self, serve: &Serve, branch: &str, before: &str, after: &str) -> String {
+        self.forge.push("quentin/albatros", branch, after);
+        self.build_by(serve, &Delivery::push(branch, before, after)).await
+    }
+
+    /// The build of a delivery of a push.
+    pub(crate) async fn build_by(&self, serve: &Serve, push: &Delivery) -> String {
+        let commit = push.body["after"].as_str().unwrap();
+        let before = self.nomad.builds_of(commit);
+        let reply = push.send(&serve.url, SECRET).await;
+        assert!(matches!(reply.status, 200 | 202), "{} {}", reply.status, reply.text);
+        let new = || self.nomad.builds_of(commit).into_iter().find(|build| !before.contains(build));
+        self.nomad.wait("a build of the push", || new().is_some()).await;
+        new().unwrap()
+    }
+
     /// The one open record.
     pub(crate) fn open(&self) -> Vec<(String, Value)> {
         self.consul.records(OPEN)
@@ -149,13 +166,6 @@ impl World {
         finals[0].clone()
     }
 
-    /// A fault at all three services.
-    pub(crate) fn all_fail(&self, fault: Fault) {
-        for faults in [self.nomad.faults(), self.consul.faults(), self.forge.faults()] {
-            faults.arm("*", "", Times::All, fault);
-        }
-    }
-
     /// Everything works again.
     pub(crate) fn all_work(&self) {
         for faults in [self.nomad.faults(), self.consul.faults(), self.forge.faults()] {
@@ -169,6 +179,15 @@ impl World {
     }
 }
 
+/// The secrets of hooks and people are for comparing only: no service is ever sent one.
+fn sends_none_of(wire: &Wire, secrets: &[&str]) {
+    for seen in wire.seen() {
+        let body = String::from_utf8_lossy(&seen.body);
+        let leaked = secrets.iter().any(|secret| body.contains(secret) || seen.path.contains(secret));
+        assert!(!leaked, "a secret was sent: {} {}", seen.method, seen.path);
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -178,6 +197,9 @@ impl Drop for World {
         for secret in HIDDEN {
             let line = printed.lines().find(|line| line.contains(secret));
             assert!(line.is_none(), "a secret was printed: {}", line.unwrap_or_default());
+        }
+        for wire in [self.nomad.wire(), self.consul.wire(), self.forge.wire()] {
+            sends_none_of(wire, &[SECRET, READER, ACTOR]);
         }
         for (key, value) in self.consul.list("albatros-builds/") {
             let value = String::from_utf8_lossy(&value);

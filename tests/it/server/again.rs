@@ -5,7 +5,7 @@ use crate::fake::serve::Serve;
 use crate::fake::world::{SECRET, World};
 
 async fn built(world: &World, serve: &Serve, before: u64, after: u64) -> String {
-    let build = world.push(serve, "main", &commit(before), &commit(after)).await.text.trim_end().to_owned();
+    let build = world.build(serve, "main", &commit(before), &commit(after)).await;
     world.nomad.run(&build);
     world.nomad.exit(&build, 0);
     world.none_open().await;
@@ -54,7 +54,7 @@ async fn a_redelivery_is_answered_with_what_was_built() {
 async fn a_server_that_is_told_to_stop_ends_in_order() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.forge.wait_state(&commit(2), "pending").await;
     assert_eq!(serve.terminate().await, Some(0));
     world.nomad.run(&build);

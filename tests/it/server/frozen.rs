@@ -9,7 +9,7 @@ async fn it_writes_nothing_more() {
     let world = World::new().await;
     let old = world.serve().await;
     world.followed().await;
-    let build = world.push(&old, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&old, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     let runs = || world.forge.of(&commit(2)).iter().any(|status| status.description.contains("Running"));
     world.forge.wait("it is said to run", runs).await;
@@ -34,7 +34,7 @@ async fn what_it_was_sending_does_not_have_the_last_word() {
     let world = World::new().await;
     let old = world.serve().await;
     world.followed().await;
-    let build = world.push(&old, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&old, "main", &commit(1), &commit(2)).await;
     world.forge.wait_state(&commit(2), "pending").await;
     let mut sending = world.forge.faults().arm("POST", "/statuses/", Times::Next(1), Fault::Hang);
     world.nomad.run(&build);

@@ -62,7 +62,7 @@ async fn between_the_childs_check_and_its_record() {
 
 /// A running build whose first statuses have arrived.
 async fn running(world: &World, serve: &Serve) -> String {
-    let build = world.push(serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     let runs = || world.forge.of(&commit(2)).iter().any(|status| status.description.contains("Running"));
     world.forge.wait("it is said to run", runs).await;

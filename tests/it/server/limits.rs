@@ -6,7 +6,7 @@ use crate::fake::serve::Serve;
 use crate::fake::world::{SECRET, World};
 
 async fn pushed(world: &World, serve: &Serve) -> String {
-    world.push(serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned()
+    world.build(serve, "main", &commit(1), &commit(2)).await
 }
 
 #[tokio::test]

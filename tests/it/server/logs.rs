@@ -12,7 +12,7 @@ use crate::fake::world::{ACTOR, World, person};
 
 /// A public build that runs.
 async fn running(world: &World, serve: &Serve) -> String {
-    let build = world.push(serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     build
 }

@@ -7,7 +7,7 @@ use crate::fake::serve::Serve;
 use crate::fake::world::{ACTOR, World, person};
 
 async fn queued(world: &World, serve: &Serve) -> String {
-    world.push(serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned()
+    world.build(serve, "main", &commit(1), &commit(2)).await
 }
 
 fn reading(serve: &Serve, build: &str) -> tokio::task::JoinHandle<Reply> {

@@ -21,7 +21,7 @@ async fn they_come_whole_in_the_end() {
     ];
     let mut builds = Vec::new();
     for (n, fault) in (10..).zip(faults) {
-        let build = world.push(&serve, "main", &commit(1), &commit(n)).await.text.trim_end().to_owned();
+        let build = world.build(&serve, "main", &commit(1), &commit(n)).await;
         world.nomad.run(&build);
         world.nomad.say(&build, "one");
         world.nomad.say(&build, "two");

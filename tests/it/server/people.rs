@@ -9,7 +9,7 @@ async fn a_private_build_is_seen_by_its_readers_only() {
     let serve = world.serve().await;
     world.forge.push("quentin/albatros", "main", &commit(2));
     let push = Delivery::push("main", &commit(1), &commit(2)).private();
-    let build = push.send(&serve.url, SECRET).await.text.trim_end().to_owned();
+    let build = world.build_by(&serve, &push).await;
     world.nomad.run(&build);
     world.nomad.say(&build, "private words");
     world.nomad.exit(&build, 0);
@@ -51,7 +51,7 @@ async fn push_other(world: &World, url: &str) -> String {
 async fn who_may_act_cancels() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     let path = format!("/builds/{build}");
     for bearer in [None, Some("guessed"), Some(READER)] {
@@ -69,12 +69,28 @@ async fn who_may_act_cancels() {
     assert_eq!((again.status, again.text.as_str()), (200, "it is over: cancelled\n"));
 }
 
+#[tokio::test]
+async fn a_script_that_does_not_stop_at_once_is_said_to_be_stopping() {
+    let world = World::new().await;
+    world.nomad.stubborn(true);
+    let serve = world.serve().await;
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
+    world.nomad.run(&build);
+    let cancelled = person(&serve, "DELETE", &format!("/builds/{build}"), Some(ACTOR)).await;
+    assert_eq!(cancelled.status, 202, "{}", cancelled.text);
+    let stopping = || world.forge.of(&commit(2)).iter().any(|status| status.description.starts_with("Stopping"));
+    world.forge.wait("it is said to be stopping", stopping).await;
+    world.nomad.kill(&build);
+    world.none_open().await;
+    assert!(world.final_status(&commit(2)).description.starts_with("Cancelled"));
+}
+
 /// The reason is written first: a build that ends green while it is being cancelled is told as what it was.
 #[tokio::test]
 async fn a_build_that_ends_green_was_green() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     world.nomad.exit(&build, 0);
     person(&serve, "DELETE", &format!("/builds/{build}"), Some(ACTOR)).await;
@@ -91,7 +107,7 @@ async fn without_tokens_the_hooks_token_does_both() {
     config["private"] = true.into();
     world.put_config(&config);
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     let path = format!("/builds/{build}");
     assert_eq!(person(&serve, "GET", &path, None).await.status, 404);

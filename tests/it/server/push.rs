@@ -45,6 +45,9 @@ async fn a_push_becomes_a_build_and_its_status() {
     assert!(last.target_url.starts_with("https://ci.example/builds/builder/dispatch-"), "{last:?}");
 }
 
+/// How a build ends.
+type End = fn(&World, &str);
+
 #[tokio::test]
 async fn every_end_has_its_status() {
     let world = World::new().await;
@@ -53,7 +56,7 @@ async fn every_end_has_its_status() {
     config["builders"] = serde_json::json!({"flavors": {"prepared": "prepared"}});
     world.put_config(&config);
     let serve = world.serve().await;
-    let ends: [(&str, fn(&World, &str), &str, &str); 6] = [
+    let ends: [(&str, End, &str, &str); 6] = [
         ("default", |world, build| world.nomad.exit(build, 3), "failure", "Failed with exit 3"),
         ("default", |world, build| world.nomad.oom(build), "failure", "Out of memory"),
         ("default", |world, build| world.nomad.exceed_run_duration(build), "failure", "Timed out"),
@@ -64,7 +67,7 @@ async fn every_end_has_its_status() {
     for (n, (flavor, end, state, sentence)) in (10..).zip(ends) {
         world.forge.push("quentin/albatros", "main", &commit(n));
         let push = Delivery::push("main", &commit(1), &commit(n)).flavor(flavor);
-        let build = push.send(&serve.url, SECRET).await.text.trim_end().to_owned();
+        let build = world.build_by(&serve, &push).await;
         if !sentence.contains("prepare") {
             world.nomad.run(&build);
         }
@@ -100,7 +103,7 @@ async fn a_tag_has_a_context_of_its_own() {
     tag.body["after"] = commit(7).into();
     tag.body["head_commit"]["id"] = commit(7).into();
     world.forge.tag("quentin/albatros", "v0.1", &commit(7));
-    let build = tag.send(&serve.url, SECRET).await.text.trim_end().to_owned();
+    let build = world.build_by(&serve, &tag).await;
     assert_eq!(world.nomad.job(&build)["Meta"]["BRANCH"], "v0.1");
     assert_eq!(world.nomad.job(&build)["Meta"]["REF"], "refs/tags/v0.1");
     world.nomad.run(&build);
@@ -113,7 +116,7 @@ async fn a_tag_has_a_context_of_its_own() {
 async fn a_build_can_be_looked_at_while_it_runs_and_after() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", ZERO, &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", ZERO, &commit(2)).await;
     world.nomad.run(&build);
     world
         .forge

@@ -10,6 +10,9 @@ use crate::fake::raw;
 use crate::fake::serve::Serve;
 use crate::fake::world::{SECRET, World};
 
+/// What is wrong with a delivery.
+type Change = fn(&mut serde_json::Value);
+
 /// A world that must not change, and what was written in it before.
 struct Untouched {
     world: World,
@@ -166,17 +169,17 @@ async fn addresses_that_are_none() {
 #[tokio::test]
 async fn refs_and_values_that_no_build_is_given() {
     let it = Untouched::new().await;
-    let cases: Vec<(&str, Box<dyn Fn(&mut serde_json::Value)>)> = vec![
-        ("interpolation", Box::new(|body| body["ref"] = "refs/heads/x${NOMAD_TOKEN}".into())),
-        ("a newline", Box::new(|body| body["ref"] = "refs/heads/x\ny".into())),
-        ("a control character", Box::new(|body| body["ref"] = "refs/heads/x\u{1b}[31m".into())),
-        ("too long", Box::new(|body| body["ref"] = format!("refs/heads/{}", "x".repeat(5_000)).into())),
-        ("dots", Box::new(|body| body["ref"] = "refs/heads/a..b".into())),
-        ("no commit", Box::new(|body| body["after"] = "HEAD".into())),
-        ("a short commit", Box::new(|body| body["after"] = "123456".into())),
-        ("a number for a commit", Box::new(|body| body["after"] = 7.into())),
-        ("no ref", Box::new(|body| body["ref"] = serde_json::Value::Null)),
-        ("no sender", Box::new(|body| body["sender"] = "quentin".into())),
+    let cases: Vec<(&str, Change)> = vec![
+        ("interpolation", |body| body["ref"] = "refs/heads/x${NOMAD_TOKEN}".into()),
+        ("a newline", |body| body["ref"] = "refs/heads/x\ny".into()),
+        ("a control character", |body| body["ref"] = "refs/heads/x\u{1b}[31m".into()),
+        ("too long", |body| body["ref"] = format!("refs/heads/{}", "x".repeat(5_000)).into()),
+        ("dots", |body| body["ref"] = "refs/heads/a..b".into()),
+        ("no commit", |body| body["after"] = "HEAD".into()),
+        ("a short commit", |body| body["after"] = "123456".into()),
+        ("a number for a commit", |body| body["after"] = 7.into()),
+        ("no ref", |body| body["ref"] = serde_json::Value::Null),
+        ("no sender", |body| body["sender"] = "quentin".into()),
     ];
     for (what, change) in cases {
         let mut push = Delivery::push("main", &commit(1), &commit(2));

@@ -39,6 +39,7 @@ async fn a_forge_that_does_not_answer_is_asked_again() {
     assert_eq!(reply.status, 202, "{}", reply.text);
     asked.hit(1).await;
     assert_eq!(world.nomad.dispatches(), 0, "without its word there are no secrets, and no build without them");
+    assert!(asked.hits() > 0);
     world.forge.faults().clear();
     let build = world.nomad.child("builder", 1).await;
     assert!(world.nomad.job(&build)["Payload"].is_string());

@@ -77,7 +77,7 @@ async fn follower(world: &World) -> (Serve, Serve) {
 async fn the_other_replica_goes_on() {
     let world = World::new().await;
     let (first, second) = follower(&world).await;
-    let build = world.push(&second, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&second, "main", &commit(1), &commit(2)).await;
     world.forge.wait_state(&commit(2), "pending").await;
     first.kill().await;
     world.let_locks_go();

@@ -97,7 +97,7 @@ async fn a_forge_in_trouble_gets_the_final_status_in_the_end() {
 async fn a_final_status_whose_answer_was_lost_is_not_posted_again() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(2)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&build);
     let runs = || world.forge.of(&commit(2)).iter().any(|status| status.description.contains("Running"));
     world.forge.wait("it is said to run", runs).await;
@@ -113,7 +113,7 @@ async fn a_forge_that_refuses_for_good_is_given_up() {
     let serve = world.serve().await;
     world.forge.revoke(crate::fake::world::FORGE);
     let untrusted = Delivery::push("main", &commit(1), &commit(2)).sender("lx");
-    let build = untrusted.send(&serve.url, SECRET).await.text.trim_end().to_owned();
+    let build = world.build_by(&serve, &untrusted).await;
     world.nomad.run(&build);
     world.nomad.exit(&build, 0);
     world.all_done(1).await;
@@ -138,7 +138,7 @@ async fn a_commit_the_forge_does_not_know_is_given_up() {
 async fn all_services_down_and_up_again() {
     let world = World::new().await;
     let serve = world.serve().await;
-    let build = world.push(&serve, "main", &commit(1), &commit(9)).await.text.trim_end().to_owned();
+    let build = world.build(&serve, "main", &commit(1), &commit(9)).await;
     world.nomad.run(&build);
     for wire in [world.nomad.wire(), world.consul.wire(), world.forge.wire()] {
         wire.down(true);

@@ -11,8 +11,8 @@ static JOB: LazyLock<Value> = LazyLock::new(|| fixture::read("nomad/job/parent")
 static ALLOCATION: LazyLock<Value> = LazyLock::new(|| {
     let scenario = fixture::read("nomad/scenarios/exit0");
     let steps = scenario["steps"].as_array().unwrap();
-    let lists = steps.iter().filter(|step| step["request"]["path"].as_str().unwrap().contains("/allocations"));
-    lists.last().unwrap()["body"][0].clone()
+    let mut lists = steps.iter().filter(|step| step["request"]["path"].as_str().unwrap().contains("/allocations"));
+    lists.next_back().unwrap()["body"][0].clone()
 });
 
 /// A parameterized job for a test to register: the four meta keys, group `runner`, tasks `controller`, `prepare` and
