@@ -277,8 +277,12 @@ impl<'a> Case<'a> {
         Some(Verdict::Ended(Outcome::Lost { reason: reason.to_owned() }))
     }
 
+    /// Seen: the job is read first, so a stop in between shows in the allocation alone. Nobody updates a child, so what
+    /// Nomad calls an update is that stop.
     fn is_stopped(&self) -> bool {
-        self.job.is_some_and(|job| job.stop)
+        let of_allocation = self.allocation.desired_status == "stop"
+            && self.allocation.desired_description == "alloc not needed due to job update";
+        of_allocation || self.job.is_some_and(|job| job.stop)
     }
 
     /// The client has said something about the tasks.

@@ -83,6 +83,17 @@ fn a_stopped_build_ends_as_its_record_says() {
 }
 
 #[test]
+fn a_stop_between_the_reads_of_job_and_allocations_is_one() {
+    let mut torn = snapshot(Allocation { task_states: None, ..allocation("pending", Vec::new()) });
+    torn.allocations[0].desired_status = "stop".to_owned();
+    torn.allocations[0].desired_description = "alloc not needed due to job update".to_owned();
+    assert!(!torn.job.as_ref().unwrap().stop);
+    let outcome = judge(&torn, Some(&stop(StopWhy::Cancel)));
+    assert_eq!(outcome, Verdict::Ended(Outcome::Cancelled { by: "ada".to_owned() }));
+    assert!(matches!(judge(&torn, None), Verdict::Ended(Outcome::Cancelled { .. })));
+}
+
+#[test]
 fn a_stop_that_nomad_was_not_told_of_decides_nothing() {
     let queued = Snapshot { job: Some(job()), ..Snapshot::default() };
     assert_eq!(judge(&queued, Some(&stop(StopWhy::Cancel))), Verdict::Queued { reason: String::new() });
