@@ -55,6 +55,12 @@ impl Cluster {
         self.nomad.server().room().join("albatros").to_str().unwrap().to_owned()
     }
 
+    /// Registers `hcl/builder.hcl` for this machine.
+    pub(crate) async fn register_shipped_builder(&self) {
+        let variables = format!("driver = \"raw_exec\"\nalbatros = \"{}\"\n", self.program());
+        self.nomad.register(include_str!("../../hcl/builder.hcl"), &variables).await;
+    }
+
     /// A Consul token that may do what the shipped policy says, for keys that begin with `prefix`.
     pub(crate) async fn consul_token(&self, prefix: &str) -> String {
         let rules = include_str!("../../hcl/policy/consul.hcl").replace("\"albatros", &format!("\"{prefix}"));

@@ -166,9 +166,9 @@ impl Nomad {
         self.call("PUT", "/v1/acl/token", Some(&wanted)).await["SecretID"].as_str().unwrap().to_owned()
     }
 
-    /// Registers a job file.
-    pub(crate) async fn register(&self, hcl: &str) {
-        let parse = json!({"JobHCL": hcl, "Canonicalize": true});
+    /// Registers a job file, with a file of values for its variables.
+    pub(crate) async fn register(&self, hcl: &str, variables: &str) {
+        let parse = json!({"JobHCL": hcl, "Variables": variables, "Canonicalize": true});
         let job = self.call("POST", "/v1/jobs/parse", Some(&parse)).await;
         self.call("POST", "/v1/jobs", Some(&json!({"Job": job}))).await;
     }

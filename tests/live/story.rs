@@ -127,7 +127,7 @@ impl Story {
     /// Registers a builder; `changes` to its text, each (what, by what).
     pub(crate) async fn register(&self, builder: &str, changes: &[(&str, &str)]) {
         let gate = self.spool.path().to_str().unwrap();
-        self.cluster.nomad.register(&self::builder(builder, gate, changes)).await;
+        self.cluster.nomad.register(&self::builder(builder, gate, changes), "").await;
     }
 
     /// The repository's usual configuration.

@@ -1,0 +1,110 @@
+//! Pull requests of forks are held, and built without secrets once approved.
+
+use serde_json::{Value, json};
+
+use crate::fake::delivery::{Delivery, commit};
+use crate::fake::serve::Serve;
+use crate::gitea::Gitea;
+use crate::story::{ACTOR, INJECT, SECRET, Story, person, until};
+
+const SCRIPT: &str = "#!/bin/sh
+echo \"building $COMMIT of $BRANCH for $EVENT\"
+if [ -n \"${SECRET_PATH:-}\" ]; then wc -c <\"$SECRET_PATH\"; else echo 'no secrets'; fi
+";
+
+/// Approves the one held change.
+async fn approve(story: &Story, serve: &Serve) {
+    let open = story.records("open").await;
+    let (claim, record) = open.iter().find(|(_, record)| record["phase"]["is"] == "held").unwrap();
+    assert!(record.get("build").is_none(), "nothing is dispatched: {record}");
+    let path = format!("/builds/claim/{claim}/approve");
+    assert_eq!(person(serve, "POST", &path, Some("somebody")).await.status, 401);
+    let reply = person(serve, "POST", &path, Some(ACTOR)).await;
+    assert!([200, 202].contains(&reply.status), "{}: {}", reply.status, reply.text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_delivered_pull_request_of_a_fork_waits_and_gets_no_secrets() {
+    let Some(story) = Story::begin("held").await else { return };
+    let serve = story.serve().await;
+    let sha = commit(0xc1);
+    story.forge.push("quentin/albatros", "main", &commit(0xc0));
+    story.forge.commit("quentin/albatros", &sha);
+    let reply = Delivery::pull(7, &sha).send(&serve.url, SECRET).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    assert!(reply.text.contains("held: waiting for approval"), "{}", reply.text);
+    let waits = || async { story.forge.of(&sha).last().cloned() };
+    let status = until("the status", waits).await;
+    assert_eq!((status.state.as_str(), status.description.as_str()), ("pending", "Waiting for approval"));
+    assert_eq!(status.context, "Albatros default (pull request)");
+    assert!(story.children().await.is_empty());
+    approve(&story, &serve).await;
+    assert_eq!(story.final_of(&sha).await.state, "success");
+    let child = &story.children().await[0];
+    assert!(child["Payload"].as_str().unwrap_or_default().is_empty(), "no payload");
+    story.all_done().await;
+    story.tell(&format!("{:?}; then {:?}", status.description, story.one_final(&sha)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gitea_shows_a_push_built_with_secrets_and_a_forks_pull_request_without() {
+    let Some(story) = Story::begin("gitea").await else { return };
+    let Some(gitea) = Gitea::start("gitea").await else { return };
+    story.cluster.register_shipped_builder().await;
+    let serve = story.serve().await;
+    let (owner, guest) = (gitea.quentin.clone(), gitea.mallory.clone());
+    gitea.call(&owner, "POST", "/user/repos", &json!({"name": "hello", "auto_init": true})).await;
+    let repo = format!("{}/quentin/hello.git", gitea.url());
+    let mut config = story.config();
+    config["gitea"] = json!({"url": gitea.url(), "token": owner});
+    config["builders"]["default"] = "builder".into();
+    story.configure_at(&repo, &config).await;
+    let hook = json!({
+        "type": "gitea", "active": true, "events": ["push", "pull_request"],
+        "config": {"url": format!("{}/hook", serve.url), "content_type": "json", "secret": SECRET},
+    });
+    gitea.call(&owner, "POST", "/repos/quentin/hello/hooks", &hook).await;
+
+    // A push by who is trusted.
+    let pushed = gitea.commit(&owner, "quentin/hello", ".albatros", SCRIPT).await;
+    let build = until("the push to be built", || built(&story, &pushed)).await;
+    let said = person(&serve, "GET", &format!("/build?job={build}"), None).await.text;
+    assert!(said.contains(&format!("building {pushed} of main for push\n{}\n", INJECT.len())), "{said}");
+    let status = newest(&gitea, &pushed, "success").await;
+    story.tell(&format!("push: {status:?}"));
+    assert_eq!(status.0, "Albatros default");
+
+    // A fork, and a pull request from it.
+    gitea.call(&guest, "POST", "/repos/quentin/hello/forks", &json!({})).await;
+    let head = gitea.commit(&guest, "mallory/hello", "a-file", "of a fork").await;
+    let pull = json!({"head": "mallory:main", "base": "main", "title": "from a fork"});
+    gitea.call(&guest, "POST", "/repos/quentin/hello/pulls", &pull).await;
+    let status = newest(&gitea, &head, "pending").await;
+    assert_eq!((status.0.as_str(), status.2.as_str()), ("Albatros default (pull request)", "Waiting for approval"));
+    story.tell(&format!("pull request: {status:?}"));
+    approve(&story, &serve).await;
+    let build = until("the pull request to be built", || built(&story, &head)).await;
+    let said = person(&serve, "GET", &format!("/build?job={build}"), None).await.text;
+    assert!(said.contains(&format!("building {head} of pull/1/head for pull_request\nno secrets\n")), "{said}");
+    let status = newest(&gitea, &head, "success").await;
+    assert!(story.cluster.nomad.job(&build).await["Payload"].as_str().unwrap_or_default().is_empty());
+    story.all_done().await;
+    story.tell(&format!("approved: {status:?}"));
+    for sha in [&pushed, &head] {
+        let finals = gitea.statuses(sha).await.into_iter().filter(|status| status.1 != "pending").count();
+        assert_eq!(finals, 1);
+    }
+}
+
+/// The build of a commit, once there is one.
+async fn built(story: &Story, sha: &str) -> Option<String> {
+    let all = [story.records("open").await, story.records("done").await].concat();
+    let found = all.into_iter().find(|(_, record): &(String, Value)| record["commit"] == *sha);
+    found.and_then(|(_, record)| record["build"].as_str().map(str::to_owned))
+}
+
+/// The newest status of a commit, once it is in this state.
+async fn newest(gitea: &Gitea, sha: &str, state: &str) -> (String, String, String) {
+    let look = || async { gitea.statuses(sha).await.into_iter().next().filter(|status| status.1 == state) };
+    until(&format!("Gitea to show {state} for {sha}"), look).await
+}
