@@ -16,6 +16,9 @@ const ANSWER_MOST: usize = 1 << 20;
 /// A single request's limit.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// `0`, end of line, empty line.
+const LAST_CHUNK: usize = 5;
+
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Amount {
@@ -206,6 +209,9 @@ pub(crate) struct Read {
     pub(crate) bytes: u64,
     /// From the request to the first byte of the body.
     pub(crate) first: Duration,
+    /// To the last byte of the body.
+    pub(crate) last: Duration,
+    /// To the end of the answer.
     pub(crate) took: Duration,
 }
 
@@ -228,16 +234,21 @@ pub(crate) async fn drain(address: SocketAddr, head: String) -> anyhow::Result<R
         }
     };
     let mut first = (bytes > 0).then(|| began.elapsed());
+    let mut last = began.elapsed();
     loop {
         let count = stream.read(&mut buffer).await?;
         if count == 0 {
             break;
         }
+        // The end of a chunked body is no byte of the log.
+        if count > LAST_CHUNK {
+            last = began.elapsed();
+        }
         bytes += count;
         first.get_or_insert_with(|| began.elapsed());
     }
     let took = began.elapsed();
-    Ok(Read { status, bytes: bytes as u64, first: first.unwrap_or(took), took })
+    Ok(Read { status, bytes: bytes as u64, first: first.unwrap_or(took), last, took })
 }
 
 /// Reads a short answer to its end; its status and its body, which must not come in chunks.

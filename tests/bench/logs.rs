@@ -75,8 +75,10 @@ async fn alone(report: &mut Report, server: &Server, ours: &Target, theirs: Opti
     server.forget_peak()?;
     let many = crowd(ours).await?;
     let peak = server.peak();
-    let what = format!("log of {}, the first reader of all (first byte after {})", mb(SIZE), ms(first.first));
-    report.row(what, speed(rate(&first)));
+    let (begun, ended) = (ms(first.first), ms(first.took - first.last));
+    let what =
+        format!("log of {}, the first reader of all (first byte after {begun}, end {ended} after the last)", mb(SIZE));
+    report.row(what, speed(first.bytes as f64 / first.last.as_secs_f64()));
     let their_one = match theirs {
         Some(target) => Some(best(target).await?),
         None => None,
