@@ -14,7 +14,7 @@ use crate::server::Server;
 use crate::stage::REPO;
 
 /// Builds of each kind, by turns, so that a machine that slows down slows both.
-const ROUNDS: u64 = 12;
+const ROUNDS: u64 = 20;
 /// The same here.
 const LOCAL_ROUNDS: u64 = 20;
 const LOCAL_AIM: Duration = Duration::from_millis(25);

@@ -1,15 +1,17 @@
 //! JSON from outside, read strictly: UTF-8, no key twice, no lone surrogate, bounded depth.
 
+mod keys;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+use keys::Keys;
 
 /// How deep objects and lists may stand in each other; forges stay under 10.
 const MAX_DEPTH: usize = 100;
@@ -167,7 +169,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
-        let mut seen: HashSet<Cow<'de, str>> = HashSet::new();
+        let mut seen = Keys::default();
         let mut found = None;
         while let Some(key) = object.next_key_seed(Key)? {
             let want = match self.want {
@@ -179,7 +181,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             if seen.len() >= MAX_KEYS {
                 return Err(self.fail(JsonError::TooWide));
             }
-            if let Some(key) = seen.replace(key) {
+            if let Err(key) = seen.add(key) {
                 return Err(self.fail(JsonError::DuplicateKey(shown(&key))));
             }
         }
