@@ -124,10 +124,10 @@ job "albatros" {
         env         = true
         data        = <<EOT
 {{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" -}}
-{{ with .consul_token }}CONSUL_HTTP_TOKEN={{ . }}{{ end }}
-{{ with .consul_cacert }}CONSUL_CACERT={{ env "NOMAD_SECRETS_DIR" }}/consul_cacert{{ end }}
-{{ with .consul_client_cert }}CONSUL_CLIENT_CERT={{ env "NOMAD_SECRETS_DIR" }}/consul_client_cert{{ end }}
-{{ with .consul_client_key }}CONSUL_CLIENT_KEY={{ env "NOMAD_SECRETS_DIR" }}/consul_client_key{{ end }}
+{{ with .consul_token.Value }}CONSUL_HTTP_TOKEN={{ . }}{{ end }}
+{{ with .consul_cacert.Value }}CONSUL_CACERT={{ env "NOMAD_SECRETS_DIR" }}/consul_cacert{{ end }}
+{{ with .consul_client_cert.Value }}CONSUL_CLIENT_CERT={{ env "NOMAD_SECRETS_DIR" }}/consul_client_cert{{ end }}
+{{ with .consul_client_key.Value }}CONSUL_CLIENT_KEY={{ env "NOMAD_SECRETS_DIR" }}/consul_client_key{{ end }}
 {{- end }}{{ end }}
 EOT
       }
@@ -136,7 +136,7 @@ EOT
         content {
           destination = "${NOMAD_SECRETS_DIR}/${template.value}"
           data        = <<EOT
-{{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" }}{{ with .${template.value} }}{{ . }}{{ end }}{{ end }}{{ end }}
+{{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" }}{{ with .${template.value}.Value }}{{ . }}{{ end }}{{ end }}{{ end }}
 EOT
         }
       }
