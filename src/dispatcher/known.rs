@@ -1,7 +1,7 @@
 //! From a build's id to what is known of it: its claim's record, or what is left of one.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::App;
@@ -47,10 +47,17 @@ pub(crate) enum LookupError {
     Engine(#[from] EngineError),
 }
 
+/// How long one look-up answers for all who read the same build: hundreds of readers come at once.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+
+/// The newest look-up of one build; the lock is held while it is made, so that the others wait for it.
+type SharedLookup = Arc<tokio::sync::Mutex<Option<(Instant, Known)>>>;
+
 /// Small memories of look-ups; losing them costs only reads.
 #[derive(Debug, Default)]
 pub(crate) struct KnownBuilds {
     claims: Mutex<HashMap<BuildId, ClaimId>>,
+    shared: Mutex<HashMap<BuildId, SharedLookup>>,
     done: tokio::sync::Mutex<Option<DoneRead>>,
 }
 
@@ -63,11 +70,19 @@ struct DoneRead {
 }
 
 /// All ended changes, shared by those who read the list within [`DONE_LIST_FOR`].
-pub(crate) type DoneList = std::sync::Arc<Vec<(ClaimId, Done)>>;
+pub(crate) type DoneList = Arc<Vec<(ClaimId, Done)>>;
 
 impl KnownBuilds {
     fn claim_of(&self, build: &BuildId) -> Option<ClaimId> {
         self.claims.lock().ok()?.get(build).cloned()
+    }
+
+    fn shared(&self, build: &BuildId) -> SharedLookup {
+        let Ok(mut shared) = self.shared.lock() else { return SharedLookup::default() };
+        if shared.len() >= REMEMBERED {
+            shared.retain(|_, lookup| Arc::strong_count(lookup) > 1);
+        }
+        Arc::clone(shared.entry(build.clone()).or_default())
     }
 
     /// Remembers whose child a build is.
@@ -94,6 +109,20 @@ impl KnownBuilds {
         *kept = Some(DoneRead { at: Instant::now(), open, list: DoneList::clone(&list) });
         Ok(list)
     }
+}
+
+/// The same as [`find`] for those who only read; what it says may be a second old.
+pub(crate) async fn find_shared(app: &App, build: &BuildId) -> Result<Option<Known>, LookupError> {
+    let lookup = app.known.shared(build);
+    let mut newest = lookup.lock().await;
+    if let Some((at, known)) = newest.as_ref()
+        && at.elapsed() < SHARED_FOR
+    {
+        return Ok(Some(known.clone()));
+    }
+    let found = find(app, build).await?;
+    *newest = found.clone().map(|known| (Instant::now(), known));
+    Ok(found)
 }
 
 /// What is known of a build; none when neither the registry nor the engine has heard of it.

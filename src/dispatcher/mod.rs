@@ -19,6 +19,7 @@ mod metrics;
 mod people;
 mod routes;
 mod trigger;
+mod view;
 
 use std::path::PathBuf;
 use std::sync::Arc;

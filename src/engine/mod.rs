@@ -128,6 +128,7 @@ pub enum Hint {
 
 /// Nomad or this machine.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a process has one, for as long as it runs")]
 pub enum Engine {
     /// A cluster.
     Nomad(NomadEngine),

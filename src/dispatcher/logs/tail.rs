@@ -22,7 +22,7 @@ use super::reader::{Lines, Reader, Until, Wish};
 use super::spool::{Progress, Seat, Stage};
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::Problem;
-use crate::dispatcher::builds::{build_id, readable, verdict_of};
+use crate::dispatcher::builds::{build_id, readable_by_many, verdict_of};
 use crate::dispatcher::known::Known;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::id::{BuildId, BuilderName};
@@ -62,7 +62,7 @@ pub(crate) async fn build_log(
 }
 
 async fn tail(app: &SharedApp, build: BuildId, ask: Ask, credentials: &Credentials) -> Result<Response, Problem> {
-    let known = readable(app, &build, credentials).await?;
+    let known = readable_by_many(app, &build, credentials).await?;
     has_task(app, &build, ask.task).await?;
     let key = LogKey { build, task: ask.task, stream: ask.stream };
     let seat = app.logs.join(&key, upstream(app, &key))?;

@@ -1,0 +1,167 @@
+//! What people and programs are shown of a build.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::App;
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::record::{Done, Phase, Record};
+use crate::domain::status;
+
+/// One build in an answer. Absent fields are not known.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct BuildView {
+    pub(crate) build: Option<BuildId>,
+    pub(crate) claim: Option<ClaimId>,
+    /// held, claimed, queued, unplaceable, preparing, running, waiting; or the outcome's word.
+    pub(crate) state: &'static str,
+    /// The sentence for people.
+    pub(crate) reason: String,
+    /// Whether it is over.
+    pub(crate) ended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_code: Option<i64>,
+    pub(crate) repo: Option<String>,
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub(crate) git_ref: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flavor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) event: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) sender: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trusted: Option<bool>,
+    pub(crate) private: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pull_request: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) created: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) finished: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) log: Option<String>,
+}
+
+impl BuildView {
+    pub(super) fn of_record(app: &App, claim: &ClaimId, record: &Record, verdict: &Verdict) -> Self {
+        let mut view = Self {
+            build: record.build.clone(),
+            claim: Some(claim.clone()),
+            repo: Some(record.repo.clone()),
+            git_ref: Some(record.git_ref.clone()),
+            commit: Some(record.commit.to_string()),
+            flavor: Some(record.flavor.to_string()),
+            event: Some(record.event.as_str()),
+            sender: Some(record.sender.login.clone()),
+            trusted: Some(record.trusted),
+            private: record.private,
+            pull_request: record.pull.as_ref().map(|pull| pull.number),
+            created: Some(record.created),
+            started: record.started,
+            finished: record.finished,
+            log: record.build.as_ref().map(|build| log_link(app, build)),
+            ..Self::unknown()
+        };
+        view.set_verdict(verdict);
+        view.say_how(verdict);
+        if matches!(verdict, Verdict::Open { .. }) {
+            match record.phase {
+                Phase::Held => (view.state, view.reason) = ("held", "waiting for approval".to_owned()),
+                Phase::Claimed => (view.state, view.reason) = ("claimed", "waiting for Nomad".to_owned()),
+                Phase::Dispatched | Phase::Ended { .. } => {}
+            }
+        }
+        view
+    }
+
+    pub(super) fn of_done(app: &App, claim: &ClaimId, done: &Done) -> Self {
+        let mut view = Self {
+            build: done.build.clone(),
+            claim: Some(claim.clone()),
+            repo: Some(done.repo.clone()),
+            git_ref: Some(done.git_ref.clone()),
+            commit: Some(done.commit.to_string()),
+            flavor: Some(done.flavor.to_string()),
+            event: Some(done.event.as_str()),
+            private: done.private,
+            pull_request: done.pull_request,
+            created: Some(done.created),
+            started: done.started,
+            finished: Some(done.finished),
+            log: done.build.as_ref().map(|build| log_link(app, build)),
+            ..Self::unknown()
+        };
+        let verdict = Verdict::Ended(done.outcome.clone());
+        view.set_verdict(&verdict);
+        view.say_how(&verdict);
+        view
+    }
+
+    pub(super) fn unknown() -> Self {
+        Self {
+            build: None,
+            claim: None,
+            state: "waiting",
+            reason: String::new(),
+            ended: false,
+            exit_code: None,
+            repo: None,
+            git_ref: None,
+            commit: None,
+            flavor: None,
+            event: None,
+            sender: None,
+            trusted: None,
+            private: true,
+            pull_request: None,
+            created: None,
+            started: None,
+            finished: None,
+            log: None,
+        }
+    }
+
+    pub(super) fn set_verdict(&mut self, verdict: &Verdict) {
+        (self.state, self.reason) = match verdict {
+            Verdict::Ended(outcome) => (outcome.word(), status::sentence(outcome, None)),
+            Verdict::Queued { reason } => ("queued", reason.clone()),
+            Verdict::Unplaceable { reason } => ("unplaceable", reason.clone()),
+            Verdict::Preparing => ("preparing", "preparing".to_owned()),
+            Verdict::Running => ("running", "running".to_owned()),
+            Verdict::Open { reason, .. } => ("waiting", reason.clone()),
+        };
+        self.ended = matches!(verdict, Verdict::Ended(_));
+        self.exit_code = match verdict {
+            Verdict::Ended(Outcome::Success) => Some(0),
+            Verdict::Ended(Outcome::Failure { exit_code, .. } | Outcome::Oom { exit_code }) => Some(*exit_code),
+            _ => None,
+        };
+    }
+
+    /// The outcome's sentence with the time it took, where both ends are known.
+    fn say_how(&mut self, verdict: &Verdict) {
+        if let (Verdict::Ended(outcome), Some(started), Some(finished)) = (verdict, self.started, self.finished) {
+            self.reason = status::sentence(outcome, Some(finished.duration_since(started)));
+        }
+    }
+
+    /// What a list shows of an open record, without asking the engine.
+    pub(super) fn glance(record: &Record) -> Verdict {
+        match &record.phase {
+            Phase::Ended { outcome } => Verdict::Ended(outcome.clone()),
+            Phase::Dispatched if record.started.is_some() => Verdict::Running,
+            Phase::Dispatched => Verdict::Queued { reason: String::new() },
+            Phase::Held | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
+        }
+    }
+}
+
+fn log_link(app: &App, build: &BuildId) -> String {
+    app.link(&format!("/build?job={}&log=stdout", super::claim::url_encoded(build.as_str())))
+}
