@@ -15,7 +15,12 @@ mod commands;
 mod consul;
 mod deployed;
 #[path = "../it/fake/mod.rs"]
-#[expect(dead_code, reason = "the stories here need the forge, the deliveries and the server's process only")]
+#[expect(
+    dead_code,
+    clippy::expect_used,
+    clippy::result_large_err,
+    reason = "shared with the tests on fakes; the stories here need the forge, the deliveries and the server's process"
+)]
 mod fake;
 mod foreign;
 mod frozen;
