@@ -5,12 +5,15 @@ use std::process::Command;
 /// The README, whose commands must work typed as they stand.
 const README: &str = include_str!("../../README.md");
 
+/// How long a block of commands may take, seconds: `nomad job run` waits ten minutes for a job that does not come up.
+const WITHIN: &str = "100";
+
 /// Runs lines of shell in the project's folder, with this in the environment; gives what they print.
 pub(crate) async fn shell(lines: &str, environment: &[(String, String)]) -> String {
     let (lines, environment) = (lines.to_owned(), environment.to_vec());
     let run = move || {
-        let mut command = Command::new("sh");
-        command.args(["-euc", &lines]).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
+        let mut command = Command::new("timeout");
+        command.args([WITHIN, "sh", "-euc", &lines]).current_dir(env!("CARGO_MANIFEST_DIR")).env_clear();
         for name in ["PATH", "HOME"] {
             command.env(name, std::env::var_os(name).unwrap_or_default());
         }
