@@ -53,8 +53,11 @@ async fn claim_and_dispatch(app: &SharedApp, submission: Submission) -> Result<(
         Claimed::Open(stored) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
         Claimed::Won(index) => {
             log_decision(&claim, &record);
-            if let Some(pull) = &record.pull {
-                held::end_of_pull(app, &record.canonical, pull.number, Some(&claim)).await?;
+            if let Some(pull) = &record.pull
+                && let Err(problem) = held::end_of_pull(app, &record.canonical, pull.number, Some(&claim)).await
+            {
+                // The claim is written, so this delivery is taken; an older change that stays held can be cancelled.
+                tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
             }
             if held {
                 return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));

@@ -1,6 +1,7 @@
 //! Pull requests from outside: held until somebody approves, and never with secrets.
 
 use crate::fake::delivery::{Delivery, commit};
+use crate::fake::fault::{Fault, Times};
 use crate::fake::serve::Serve;
 use crate::fake::world::{ACTOR, READER, SECRET, World, person};
 
@@ -55,6 +56,22 @@ async fn an_approval_dies_with_a_new_push() {
     assert_eq!(late.status, 409, "{}", late.text);
     assert_eq!(world.nomad.dispatches(), 0);
     assert!(world.final_status(&commit(2)).description.starts_with("Cancelled"));
+}
+
+/// The claim is written by then: a forge that is told 503 would say that nothing came of its delivery.
+#[tokio::test]
+async fn a_change_that_was_claimed_is_taken_though_older_ones_cannot_be_looked_for() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.followed().await;
+    world.forge.commit("quentin/albatros", &commit(2));
+    let lists = "open%2F?";
+    let armed = world.consul.faults().arm("GET", lists, Times::All, Fault::Text(500, "No cluster leader"));
+    let reply = Delivery::pull(3, &commit(2)).send(&serve.url, SECRET).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    assert!(armed.hits() > 0);
+    world.consul.faults().clear();
+    world.forge.wait_state(&commit(2), "pending").await;
 }
 
 #[tokio::test]
