@@ -28,7 +28,7 @@ pub(crate) async fn cancel(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = known::find(&app, &build_id(path)?).await?.ok_or_else(Problem::not_found)?;
-    authorize(&app, known.repo.as_deref(), &credentials).await?;
+    authorize(&app, known.repo.as_deref(), known.private, &credentials).await?;
     let answer = match (known.tracked.clone(), &known.claim) {
         (Tracked::Open(stored), Some(claim)) => stop(&app, claim, *stored).await?,
         (Tracked::Done(done), _) => over(done.outcome.word()),
@@ -91,25 +91,34 @@ async fn open_claim(
     let Some(stored) = app.registry.open(&claim).await.map_err(|error| registry_down(&error))? else {
         return Err(ended_claim(app, &claim, credentials).await?);
     };
-    let config = authorize(app, Some(&stored.value.repo), credentials).await?;
+    let config = authorize(app, Some(&stored.value.repo), stored.value.private, credentials).await?;
     Ok((claim, stored, config))
 }
 
 /// A change that is over: 409 for those who may know, else as if it were not there.
 async fn ended_claim(app: &App, claim: &ClaimId, credentials: &Credentials) -> Result<Problem, Problem> {
     let done = app.registry.done(claim).await.map_err(|error| registry_down(&error))?.ok_or_else(Problem::not_found)?;
-    authorize(app, Some(&done.repo), credentials).await?;
+    authorize(app, Some(&done.repo), done.private, credentials).await?;
     Ok(Problem::new(StatusCode::CONFLICT, format!("it is over: {}", done.outcome.word())))
 }
 
-async fn authorize(app: &App, repo: Option<&str>, credentials: &Credentials) -> Result<RepoConfig, Problem> {
+/// The configuration of a repository that this caller may act for. To others what is private is not there.
+async fn authorize(
+    app: &App,
+    repo: Option<&str>,
+    private: bool,
+    credentials: &Credentials,
+) -> Result<RepoConfig, Problem> {
     let config = match repo {
         Some(repo) => access::config_of(app, repo).await.map_err(|error| registry_down(&error))?,
         None => None,
     };
+    let knows = !private || config.as_ref().is_some_and(|config| credentials.reads(app, config));
     config.filter(|config| credentials.acts(app, config)).ok_or_else(|| {
-        let sentence =
-            "no such build, or a token that may act for its repository is needed (tokens.act, or hook.token)";
+        if !knows {
+            return Problem::not_found();
+        }
+        let sentence = "a token that may act for the build's repository is needed (tokens.act, or hook.token)";
         Problem::new(StatusCode::UNAUTHORIZED, sentence)
     })
 }

@@ -18,7 +18,7 @@ use crate::domain::id::{CommitSha, Flavor};
 use crate::domain::plan::{self, Asked, Planned};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::trust;
-use crate::registry::{Entry, Found};
+use crate::registry::{Entry, Found, RegistryError};
 
 /// Who starts what is triggered; trusted only where this is listed.
 const SENDER: &str = "@trigger";
@@ -48,11 +48,9 @@ pub(crate) async fn trigger(
 ) -> Result<Response, Problem> {
     let Json(wanted) = wanted.map_err(|error| Problem::new(error.status(), error.body_text()))?;
     let url: RepoUrl = wanted.repo.parse().map_err(|_refused| Problem::unauthorized())?;
-    let entry = app.registry.entry_now(&url).await.map_err(|error| registry_down(&error))?;
-    let found = match entry {
-        Entry::Found(found) if credentials.acts(&app, &found.config) => *found,
-        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => return Err(Problem::unauthorized()),
-    };
+    // From the local copy first, so that strangers cost Consul nothing.
+    permitted(&app, &credentials, app.registry.entry(&url).await)?;
+    let found = permitted(&app, &credentials, app.registry.entry_now(&url).await)?;
     let change = change(&app, &wanted, &found).await?;
     let trust = trust::decide(&change, &found.config);
     let salt = claim::nonce()?;
@@ -74,6 +72,13 @@ pub(crate) async fn trigger(
     };
     let (_, answer) = claim::submit(&app, Submission { plan, config: found.config, held: false }).await?;
     Ok(answer.into_form(&headers))
+}
+
+fn permitted(app: &App, who: &Credentials, entry: Result<Entry, RegistryError>) -> Result<Found, Problem> {
+    match entry.map_err(|error| registry_down(&error))? {
+        Entry::Found(found) if who.acts(app, &found.config) => Ok(*found),
+        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
+    }
 }
 
 async fn change(app: &App, wanted: &Wanted, found: &Found) -> Result<Change, Problem> {

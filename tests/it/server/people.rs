@@ -28,6 +28,12 @@ async fn a_private_build_is_seen_by_its_readers_only() {
         }
     }
     assert_eq!(person(&serve, "GET", &page, None).await.status, 404);
+    let none = person(&serve, "DELETE", "/builds/builder/dispatch-1-00000000", None).await;
+    for (bearer, status) in [(None, 404), (Some("guessed"), 404), (Some(READER), 401)] {
+        let reply = person(&serve, "DELETE", &page, bearer).await;
+        assert_eq!(reply.status, status, "{bearer:?}: {}", reply.text);
+        assert_eq!(reply.text == none.text, status == 404, "as if it were not there: {}", reply.text);
+    }
     let metrics = person(&serve, "GET", "/metrics", None).await.text;
     assert!(!metrics.contains("quentin"), "{metrics}");
 
@@ -115,6 +121,26 @@ async fn without_tokens_the_hooks_token_does_both() {
     assert_eq!(person(&serve, "DELETE", &path, Some("hook-t0ken")).await.status, 202);
     world.none_open().await;
     assert!(!world.printed().contains("hook-t0ken"));
+}
+
+#[tokio::test]
+async fn a_stranger_s_trigger_costs_consul_nothing() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.followed().await;
+    let reads = || world.consul.wire().seen().iter().filter(|one| one.path.contains("/v1/kv/albatros/")).count();
+    let body = serde_json::json!({"repo": crate::fake::delivery::REPO, "ref": "main", "commit": commit(2)});
+    let trigger = async |bearer: &str| {
+        let request = crate::fake::http::client().post(format!("{}/trigger", serve.url));
+        let request = request.header("authorization", format!("Bearer {bearer}")).json(&body);
+        crate::fake::http::Reply::read(request.send().await.unwrap()).await
+    };
+    let before = reads();
+    assert_eq!(trigger("guessed").await.status, 401);
+    assert_eq!(trigger(READER).await.status, 401);
+    assert_eq!(reads(), before);
+    assert_eq!(trigger(ACTOR).await.status, 200);
+    assert!(reads() > before, "what is acted upon is read consistently");
 }
 
 #[tokio::test]
