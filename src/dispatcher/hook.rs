@@ -160,7 +160,12 @@ async fn configuration(app: &App, url: &RepoUrl, incoming: &Incoming<'_>, json: 
         verify::decoy(json);
         return Err(Problem::unauthorized());
     };
-    verify::verify(incoming, json, &local.config).map_err(|refused| unauthorized(url, &refused))?;
+    verify::verify(incoming, json, &local.config).map_err(|refused| {
+        if refused.is_early() {
+            verify::decoy(json);
+        }
+        unauthorized(url, &refused)
+    })?;
     let now = usable(app.registry.entry_now(url).await.map_err(|error| registry_down(&error))?, url)?;
     now.ok_or_else(Problem::unauthorized)
 }

@@ -54,6 +54,23 @@ pub enum Refused {
     WrongToken,
 }
 
+impl Refused {
+    /// Whether it was told without going through the body, and so sooner than a wrong signature.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        match self {
+            Self::Wrong(_) => false,
+            Self::Unsigned
+            | Self::Sha1Only
+            | Self::Double(_)
+            | Self::Malformed(_)
+            | Self::NoToken
+            | Self::TokenTwice
+            | Self::WrongToken => true,
+        }
+    }
+}
+
 const SIGNATURES: [(&str, &str); 3] =
     [("X-Gitea-Signature", ""), ("X-Forgejo-Signature", ""), ("X-Hub-Signature-256", "sha256=")];
 
@@ -208,6 +225,15 @@ mod tests {
         assert_eq!(both(&wrong, &right), Err(Refused::Wrong("X-Gitea-Signature")));
         let twice = [("X-Gitea-Signature", right.as_str()), ("x-gitea-signature", right.as_str())];
         assert_eq!(check(SECRET, &twice, ""), Err(Refused::Double("X-Gitea-Signature")));
+    }
+
+    #[test]
+    fn only_a_signature_that_was_computed_takes_its_time() {
+        let early = |hook: &str, pairs: &[(&str, &str)]| check(hook, pairs, "").unwrap_err().is_early();
+        assert!(!early(SECRET, &[("X-Gitea-Signature", &sign("other", BODY))]));
+        assert!(early(SECRET, &[]));
+        assert!(early(SECRET, &[("X-Gitea-Signature", "zz")]));
+        assert!(early(r#"{"token":"t"}"#, &[("Authorization", "Bearer no")]));
     }
 
     #[test]
