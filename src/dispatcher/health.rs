@@ -1,13 +1,14 @@
 //! Whether the server is alive, ready, and what it is.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Mutex;
 
-use super::SharedApp;
+use super::{App, SharedApp};
 
 /// How long `readyz` waits for Nomad and Consul together.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -31,24 +32,45 @@ pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
     ([(CONTENT_TYPE, kind)], app.metrics.text()).into_response()
 }
 
-/// `GET /readyz`: 200 when Nomad and Consul answer and no right is missing, else 503 and a line for each thing.
-pub(crate) async fn readyz(State(app): State<SharedApp>) -> Response {
+/// The last look at Nomad and Consul: one at a time, however many ask.
+#[derive(Debug, Default)]
+pub(crate) struct Readiness(Mutex<Option<(Instant, Vec<String>)>>);
+
+impl Readiness {
+    /// What is missing, found out after the call.
+    async fn missing(&self, app: &App) -> Vec<String> {
+        let asked = Instant::now();
+        let mut last = self.0.lock().await;
+        if let Some((begun, missing)) = last.as_ref()
+            && *begun >= asked
+        {
+            return missing.clone();
+        }
+        let begun = Instant::now();
+        let missing = look(app).await;
+        *last = Some((begun, missing.clone()));
+        missing
+    }
+}
+
+async fn look(app: &App) -> Vec<String> {
     let both = async { (app.registry.check().await, app.engine.check().await) };
     let Ok((registry, engine)) = tokio::time::timeout(READY_WITHIN, both).await else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "Nomad or Consul does not answer in time\n").into_response();
+        return vec!["Nomad or Consul does not answer in time".to_owned()];
     };
-    let mut missing = Vec::new();
-    match registry {
-        Ok(lines) => missing.extend(lines),
-        Err(error) => missing.push(error.to_string()),
+    let mut missing = registry.unwrap_or_else(|error| vec![error.to_string()]);
+    missing.extend(engine.unwrap_or_else(|error| vec![error.to_string()]));
+    if !missing.is_empty() {
+        tracing::warn!(?missing, "not ready");
     }
-    match engine {
-        Ok(lines) => missing.extend(lines),
-        Err(error) => missing.push(error.to_string()),
-    }
+    missing
+}
+
+/// `GET /readyz`: 200 when Nomad and Consul answer and no right is missing, else 503 and a line for each thing.
+pub(crate) async fn readyz(State(app): State<SharedApp>) -> Response {
+    let missing = app.readiness.missing(&app).await;
     if missing.is_empty() {
         return "ready\n".into_response();
     }
-    tracing::warn!(?missing, "not ready");
     (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response()
 }

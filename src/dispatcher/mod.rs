@@ -34,6 +34,7 @@ use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
 
+use health::Readiness;
 use known::KnownBuilds;
 use logs::LogHub;
 use metrics::Metrics;
@@ -75,6 +76,7 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) known: KnownBuilds,
     pub(crate) logs: LogHub,
+    pub(crate) readiness: Readiness,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -101,6 +103,7 @@ impl App {
             metrics: Metrics::new(),
             known: KnownBuilds::default(),
             logs,
+            readiness: Readiness::default(),
             shutdown,
         })
     }

@@ -1,6 +1,9 @@
 //! Whether a server is ready, and what it says where it is not.
 
+use std::time::Duration;
+
 use crate::fake::delivery::{Delivery, commit};
+use crate::fake::fault::{Fault, Times};
 use crate::fake::http::send;
 use crate::fake::nomad::Builder;
 use crate::fake::world::{SECRET, World};
@@ -17,6 +20,23 @@ async fn a_missing_right_is_named() {
         assert!(reply.text.contains(right), "{right}: {}", reply.text);
     }
     assert_eq!(send(&serve.url, "GET", "/healthz", None).await.status, 200);
+}
+
+/// Whoever asks, however often, Nomad and Consul are looked at once at a time.
+#[tokio::test]
+async fn many_who_ask_at_once_share_one_look() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.followed().await;
+    let looks = || world.nomad.wire().seen().iter().filter(|one| one.path.contains("/v1/namespace")).count();
+    let slow = Fault::Slow(Duration::from_millis(300));
+    world.nomad.faults().arm("GET", "/v1/namespace", Times::All, slow);
+    let before = looks();
+    let asks = (0..40).map(|_| send(&serve.url, "GET", "/readyz", None));
+    let replies = futures_util::future::join_all(asks).await;
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    let looks = looks() - before;
+    assert!((1..=4).contains(&looks), "{looks} looks for 40 questions");
 }
 
 #[tokio::test]
