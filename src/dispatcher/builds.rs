@@ -1,5 +1,7 @@
 //! Builds as people and programs see them: one, or a list.
 
+use std::collections::HashSet;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -181,16 +183,16 @@ async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<
     let of_open = open
         .iter()
         .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value)));
+    let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
     let of_done = done
         .iter()
-        .filter(|(claim, _)| !open.iter().any(|(other, _)| other == claim))
+        .filter(|(claim, _)| !still_open.contains(claim))
         .map(|(claim, done)| BuildView::of_done(app, claim, done));
     let mut views: Vec<BuildView> = of_open.chain(of_done).filter(|view| query.takes(view)).collect();
     let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
-    views.retain(|view| {
-        let config = entries.iter().find(|found| Some(&found.repo) == view.repo.as_ref());
-        !view.private || config.is_some_and(|found| credentials.reads(app, &found.config))
-    });
+    let theirs = entries.into_iter().filter(|found| credentials.reads(app, &found.config));
+    let readable: HashSet<String> = theirs.map(|found| found.repo).collect();
+    views.retain(|view| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo)));
     views.sort_by_key(|view| std::cmp::Reverse(view.created));
     views.truncate(query.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST));
     Ok(views)
