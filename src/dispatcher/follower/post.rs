@@ -85,7 +85,13 @@ pub(super) async fn has_forge(shared: &Shared, record: &Record) -> bool {
 
 async fn configuration(shared: &Shared, record: &Record) -> Result<Option<Box<RepoConfig>>, Cause> {
     let url = record.repo.parse()?;
-    match shared.app.registry.entry(&url).await.map_err(|error: RegistryError| Box::new(error))? {
+    let mut entry = shared.app.registry.entry(&url).await.map_err(|error: RegistryError| Box::new(error))?;
+    if matches!(entry, Entry::Unknown) {
+        // Consul leaves out of a list what a token may not read for the moment; by its key it says so. A final status
+        // is given up on this word, so it is asked.
+        entry = shared.app.registry.entry_now(&url).await.map_err(|error: RegistryError| Box::new(error))?;
+    }
+    match entry {
         Entry::Found(found) => Ok(Some(Box::new(found.config))),
         Entry::Unknown => Ok(None),
         Entry::Broken(reason) => Err(format!("the repository's configuration cannot be used: {reason}").into()),
