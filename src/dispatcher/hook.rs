@@ -2,12 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
 
 use super::answer::{Answer, Problem};
 use super::claim::Submission;
@@ -20,10 +17,6 @@ use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trust, verify};
 use crate::registry::{Entry, Found};
 
-/// A body must have arrived by then; forges send theirs at once.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
-/// So much of a body that is too large is read for its sender to see why it was refused.
-const LINGER: usize = 64 * 1024 * 1024;
 /// Until the claim is written: forges give up after 5 s, and Gitea holds up every other hook meanwhile.
 const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -54,9 +47,9 @@ fn result_of(status: StatusCode) -> HookResult {
 
 async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer), Problem> {
     let (parts, body) = request.into_parts();
-    let body = take(body, &parts.headers, app.settings.body_limit).await?;
+    let body = app.bodies.take(body, &parts.headers, app.settings.body_limit).await?;
     let headers = text_headers(&parts.headers)?;
-    let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body };
+    let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body.bytes };
     let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming)).await;
     let step =
         decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
@@ -68,37 +61,6 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
         }
         Step::Submit(submission) => claim::submit(app, *submission).await,
     }
-}
-
-/// The raw bytes, at most `limit` of them.
-async fn take(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
-    let too_large = || {
-        let sentence = format!("the body is larger than {limit} bytes (ALBATROS_BODY_LIMIT)");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, sentence)
-    };
-    let announced = headers.get("content-length").and_then(|value| value.to_str().ok()).and_then(|n| n.parse().ok());
-    if announced.is_some_and(|length: u64| length > limit as u64) {
-        linger(body);
-        return Err(too_large());
-    }
-    let mut body = body;
-    match tokio::time::timeout(BODY_WITHIN, Limited::new(&mut body, limit).collect()).await {
-        Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            linger(body);
-            Err(too_large())
-        }
-        Ok(Err(_cut)) => Err(Problem::bad_request("the body ended before its announced length")),
-    }
-}
-
-/// Who is still sending when the connection ends never sees the answer: the rest is read and thrown away for a while.
-fn linger(body: Body) {
-    tokio::spawn(tokio::time::timeout(BODY_WITHIN, async move {
-        let mut body = Limited::new(body, LINGER);
-        while let Some(Ok(_thrown_away)) = body.frame().await {}
-    }));
 }
 
 /// Headers as text; one that is none cannot be a forge's.

@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod body;
 mod builds;
 mod claim;
 mod dispatch;
@@ -34,6 +35,7 @@ use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
 
+use body::Bodies;
 use health::Readiness;
 use known::KnownBuilds;
 use logs::LogHub;
@@ -77,6 +79,7 @@ pub struct App {
     pub(crate) known: KnownBuilds,
     pub(crate) logs: LogHub,
     pub(crate) readiness: Readiness,
+    pub(crate) bodies: Bodies,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -104,6 +107,7 @@ impl App {
             known: KnownBuilds::default(),
             logs,
             readiness: Readiness::default(),
+            bodies: Bodies::default(),
             shutdown,
         })
     }
