@@ -12,6 +12,7 @@ mod delivery;
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::result_large_err,
     reason = "the stand-ins of the tests: they fail by panicking, and not all of them is needed here"
 )]
 #[path = "../it/fake/mod.rs"]
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let named = |section: &&str| arguments.iter().any(|argument| argument == section);
-    let any = SECTIONS.iter().any(|section| named(&section));
+    let any = SECTIONS.iter().any(named);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
