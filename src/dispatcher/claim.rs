@@ -1,10 +1,13 @@
 //! From a plan to a claim, and from there to an answer in time: whatever goes wrong behind the claim, the follower
 //! goes on.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::answer::{Answer, Problem};
 use super::dispatch::{self, AdvanceError, Advanced};
@@ -33,17 +36,35 @@ pub(crate) struct Submission {
     pub(crate) held: bool,
 }
 
-/// Claims and dispatches. The work goes on when the caller hangs up.
-pub(crate) async fn submit(app: &SharedApp, submission: Submission) -> Result<(HookResult, Answer), Problem> {
-    let app = SharedApp::clone(app);
-    let work = tokio::spawn(async move { claim_and_dispatch(&app, submission).await });
-    work.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a delivery's task failed");
-        Err(Problem::unavailable("the delivery could not be handled; deliver again"))
-    })
+/// Claims and dispatches. The work goes on when the caller hangs up, and when it takes longer than until `answer_by`.
+pub(crate) async fn submit(
+    app: &SharedApp,
+    submission: Submission,
+    answer_by: Instant,
+) -> Result<(HookResult, Answer), Problem> {
+    let claim = submission.plan.claim.clone();
+    let taken = Arc::new(AtomicBool::new(false));
+    let work = tokio::spawn({
+        let (app, taken) = (SharedApp::clone(app), Arc::clone(&taken));
+        async move { claim_and_dispatch(&app, submission, &taken).await }
+    });
+    match tokio::time::timeout_at(answer_by, work).await {
+        Ok(answer) => answer.unwrap_or_else(|error| {
+            tracing::error!(%error, "a delivery's task failed");
+            Err(Problem::unavailable("the delivery could not be handled; deliver again"))
+        }),
+        Err(_elapsed) if taken.load(Ordering::Acquire) => {
+            Ok((HookResult::Accepted, at_claim(app, &claim, "accepted: waiting for Nomad")))
+        }
+        Err(_elapsed) => Err(Problem::unavailable("the change could not be claimed in time; deliver again")),
+    }
 }
 
-async fn claim_and_dispatch(app: &SharedApp, submission: Submission) -> Result<(HookResult, Answer), Problem> {
+async fn claim_and_dispatch(
+    app: &SharedApp,
+    submission: Submission,
+    taken: &AtomicBool,
+) -> Result<(HookResult, Answer), Problem> {
     let Submission { plan, config, held } = submission;
     let phase = if held { Phase::Held } else { Phase::Claimed };
     let record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
@@ -52,10 +73,9 @@ async fn claim_and_dispatch(app: &SharedApp, submission: Submission) -> Result<(
         Claimed::Done(done) => Ok((HookResult::Duplicate, already_built(app, &claim, &done))),
         Claimed::Open(stored) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
         Claimed::Won(index) => {
+            taken.store(true, Ordering::Release);
             log_decision(&claim, &record);
-            if let Some(pull) = &record.pull
-                && let Err(problem) = held::end_of_pull(app, &record.canonical, pull.number, Some(&claim)).await
-            {
+            if let Err(problem) = held::supersede(app, &record, &config).await {
                 // The claim is written, so this delivery is taken; an older change that stays held can be cancelled.
                 tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
             }
@@ -134,7 +154,7 @@ fn already_built(app: &SharedApp, claim: &ClaimId, done: &Done) -> Answer {
 /// Somebody else has the claim: his build's id if it comes in time.
 async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>) -> Answer {
     let mut record = first.value;
-    let deadline = tokio::time::Instant::now() + WINNER_WITHIN;
+    let deadline = Instant::now() + WINNER_WITHIN;
     loop {
         match (&record.phase, &record.build) {
             (Phase::Held, _) => return at_claim(app, claim, "held: waiting for approval"),
@@ -149,7 +169,7 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
             }
             (Phase::Claimed | Phase::Dispatched, None) => {}
         }
-        if tokio::time::Instant::now() >= deadline {
+        if Instant::now() >= deadline {
             return at_claim(app, claim, "accepted: waiting for Nomad");
         }
         tokio::time::sleep(WINNER_LOOK).await;

@@ -17,7 +17,9 @@ use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trust, verify};
 use crate::registry::{Entry, Found};
 
-/// Until the claim is written: forges give up after 5 s, and Gitea holds up every other hook meanwhile.
+/// From the body's last byte to the answer: forges give up after 5 s, and Gitea holds up every other hook meanwhile.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(4500);
+/// Of these, for all that comes before the claim.
 const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `POST /hook?token=&flavor=`
@@ -48,6 +50,7 @@ fn result_of(status: StatusCode) -> HookResult {
 async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer), Problem> {
     let (parts, body) = request.into_parts();
     let body = app.bodies.take(body, &parts.headers, app.settings.body_limit).await?;
+    let answer_by = tokio::time::Instant::now() + ANSWERED_WITHIN;
     let headers = text_headers(&parts.headers)?;
     let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body.bytes };
     let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming)).await;
@@ -56,10 +59,11 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
     match step {
         Step::Ignored(reason) => Ok((HookResult::Ignored, Answer::ignored(&reason))),
         Step::PullClosed { canonical, number, reason } => {
-            held::end_of_pull(app, &canonical, number, None).await?;
+            let end = tokio::time::timeout_at(answer_by, held::end_of_pull(app, &canonical, number, None)).await;
+            end.map_err(|_elapsed| Problem::unavailable("what is held could not be ended in time; deliver again"))??;
             Ok((HookResult::Ignored, Answer::ignored(&reason)))
         }
-        Step::Submit(submission) => claim::submit(app, *submission).await,
+        Step::Submit(submission) => claim::submit(app, *submission, answer_by).await,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `POST /trigger`: a build that a person or a schedule asks for, as the sender `@trigger`.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
@@ -22,6 +24,8 @@ use crate::registry::{Entry, Found, RegistryError};
 
 /// Who starts what is triggered; trusted only where this is listed.
 const SENDER: &str = "@trigger";
+/// A person waits longer than a forge does.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 
 /// The body.
 #[derive(Debug, Deserialize)]
@@ -70,7 +74,8 @@ pub(crate) async fn trigger(
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence));
         }
     };
-    let (_, answer) = claim::submit(&app, Submission { plan, config: found.config, held: false }).await?;
+    let submission = Submission { plan, config: found.config, held: false };
+    let (_, answer) = claim::submit(&app, submission, tokio::time::Instant::now() + ANSWERED_WITHIN).await?;
     Ok(answer.into_form(&headers))
 }
 

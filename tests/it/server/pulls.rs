@@ -58,6 +58,36 @@ async fn an_approval_dies_with_a_new_push() {
     assert!(world.final_status(&commit(2)).description.starts_with("Cancelled"));
 }
 
+#[tokio::test]
+async fn another_flavor_of_the_same_commit_stays_held() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    let claim = held(&world, &serve, 2).await;
+    let other = Delivery::pull(3, &commit(2)).flavor("big").send(&serve.url, SECRET).await;
+    assert_eq!(other.status, 202, "{}", other.text);
+    let open = world.open();
+    assert_eq!(open.len(), 2);
+    assert!(open.iter().all(|(_, record)| record["stop"].is_null()), "{open:?}");
+    let approved = person(&serve, "POST", &format!("/builds/claim/{claim}/approve"), Some(ACTOR)).await;
+    assert_eq!(approved.status, 200, "{}", approved.text);
+}
+
+#[tokio::test]
+async fn a_delivery_that_comes_late_ends_nothing_newer() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    held(&world, &serve, 3).await;
+    let head = format!(r#"{{"head":{{"sha":"{}"}}}}"#, commit(3));
+    let asked =
+        world.forge.faults().arm("GET", "/pulls/3", Times::All, Fault::Text(200, Box::leak(head.into_boxed_str())));
+    world.forge.commit("quentin/albatros", &commit(2));
+    let late = Delivery::pull_pushed(3, &commit(2)).send(&serve.url, SECRET).await;
+    assert_eq!(late.status, 202, "{}", late.text);
+    assert!(asked.hits() > 0);
+    let newer = world.open().into_iter().find(|(_, record)| record["commit"] == commit(3)).unwrap();
+    assert!(newer.1["stop"].is_null(), "{}", newer.1);
+}
+
 /// The claim is written by then: a forge that is told 503 would say that nothing came of its delivery.
 #[tokio::test]
 async fn a_change_that_was_claimed_is_taken_though_older_ones_cannot_be_looked_for() {
