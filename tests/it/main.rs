@@ -10,6 +10,7 @@
 
 mod fake;
 
+mod clients;
 mod dev;
 mod exec;
 mod explain;
