@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -122,6 +123,8 @@ impl ClientError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            // What is gone was asked for rightly.
+            Self::Server(AlbatrosError::Refused { status: StatusCode::GONE, .. }) => Exit::Infra,
             Self::Server(AlbatrosError::Refused { status, .. }) if status.is_client_error() => Exit::Usage,
             Self::Server(_) | Self::Output(_) => Exit::Infra,
         }
@@ -225,20 +228,33 @@ async fn logs(albatros: &Albatros, build: &str, follow: bool, stderr: bool) -> R
     if !follow {
         query.push(("follow", "false"));
     }
-    let mut response = albatros.log(&query).await?;
+    match albatros.log(&query).await {
+        Ok(response) => copy(response).await?,
+        // The log is gone, the verdict is not.
+        Err(AlbatrosError::Refused { status: StatusCode::GONE, sentence }) if follow => {
+            writeln!(std::io::stderr().lock(), "albatros: {sentence}")?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if follow { verdict(albatros, &Named::Build(build)).await } else { Ok(Exit::Success) }
+}
+
+/// A log to standard output, as it comes.
+async fn copy(mut response: Response) -> Result<(), ClientError> {
     let mut out = std::io::stdout().lock();
     let cut = |error: reqwest::Error| AlbatrosError::Strange(format!("the log broke off: {}", error.without_url()));
     while let Some(chunk) = response.chunk().await.map_err(cut)? {
         out.write_all(&chunk)?;
         out.flush()?;
     }
-    if !follow {
-        return Ok(Exit::Success);
-    }
+    Ok(())
+}
+
+/// The code of a build whose log has ended.
+async fn verdict(albatros: &Albatros, build: &Named) -> Result<Exit, ClientError> {
     let deadline = tokio::time::Instant::now() + VERDICT_WITHIN;
-    let named = Named::Build(build);
     loop {
-        let view = albatros.status(&named.segments()).await?;
+        let view = albatros.status(&build.segments()).await?;
         if let Some(exit) = exit_of(&view) {
             return Ok(exit);
         }

@@ -66,6 +66,26 @@ async fn a_log_that_is_not_followed_ends_where_it_is() {
     }
 }
 
+/// Without its log a build still has a verdict; only who wanted nothing but the log goes away with nothing.
+#[tokio::test]
+async fn who_follows_a_log_that_is_gone_is_told_so_and_gets_the_code() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    let anybody = Person::at(&serve.url, None);
+    for (n, exit, code) in [(2, 0, 0), (3, 9, 1)] {
+        let build = pushed(&world, &serve, n).await;
+        world.nomad.exit(&build, exit);
+        world.none_open().await;
+        world.nomad.purge(&build);
+        let log = anybody.runs(&["logs", "-f", &build]).await;
+        log.ends(code, "albatros: the log is gone");
+        assert_eq!(log.out, "");
+        let log = anybody.runs(&["logs", &build]).await;
+        log.ends(3, "albatros: the log is gone");
+        assert_eq!(log.out, "");
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_is_dead_is_infrastructure() {
     let world = World::new().await;
