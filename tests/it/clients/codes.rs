@@ -1,5 +1,7 @@
 //! Exit codes: what a script can go by.
 
+use futures_util::future::join_all;
+
 use super::Person;
 use crate::fake::delivery::{REPO, commit};
 use crate::fake::serve::Serve;
@@ -33,7 +35,7 @@ async fn logs_and_status_end_with_the_build_s_code() {
         ("cancelled", |world, build| world.nomad.stop_job(build), 4),
         ("timeout", |world, build| world.nomad.exceed_run_duration(build), 5),
     ];
-    for (n, (word, end, code)) in (10..).zip(ends) {
+    let all = (10..).zip(ends).map(async |(n, (word, end, code))| {
         let build = pushed(&world, &serve, n).await;
         let follower = anybody.starts(&["logs", "-f", &build]);
         followed(&world, &build).await;
@@ -46,7 +48,8 @@ async fn logs_and_status_end_with_the_build_s_code() {
         assert!(log.out.lines().last().unwrap().starts_with(&format!("albatros: {word}")), "{log:?}");
         let status = anybody.runs(&["status", &build, "--json"]).await;
         assert_eq!((status.code, &status.json()["state"]), (code, &word.into()), "{status:?}");
-    }
+    });
+    join_all(all).await;
     world.none_open().await;
 }
 
