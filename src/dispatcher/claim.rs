@@ -18,6 +18,7 @@ use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::plan::{self, Plan};
 use crate::domain::record::{Done, Phase, Record};
+use crate::domain::status;
 use crate::registry::{Claimed, Stored};
 
 /// How long a loser of the claim waits for the winner's build id.
@@ -159,13 +160,15 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
         match (&record.phase, &record.build) {
             (Phase::Held, _) => return at_claim(app, claim, "held: waiting for approval"),
             (Phase::Claimed | Phase::Dispatched, Some(build)) => return built(app, claim, build),
-            (Phase::Ended { outcome }, build) => {
-                let mut answer = match build {
-                    Some(build) => built(app, claim, build),
-                    None => at_claim(app, claim, "accepted"),
-                };
+            (Phase::Ended { outcome }, Some(build)) => {
+                let mut answer = built(app, claim, build);
                 answer.lines.push(format!("already built: {}", outcome.word()));
                 return answer;
+            }
+            (Phase::Ended { outcome }, None) => {
+                let why = status::sentence(outcome, None);
+                let what = format!("ended before it was built: {why}; deliver it again once that is reported");
+                return at_claim(app, claim, &what);
             }
             (Phase::Claimed | Phase::Dispatched, None) => {}
         }
