@@ -1,6 +1,6 @@
 //! Role `serve`: webhooks in, dispatch, statuses out, log tails.
 //!
-//! [`routes`] has all of the HTTP surface on one screen, [`hook`] the way of a delivery, `follower` what goes on
+//! `routes` has all of the HTTP surface on one screen, `hook` the way of a delivery, `follower` what goes on
 //! behind it, `logs` the tails.
 
 mod access;
