@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::answer::Problem;
 
@@ -22,11 +23,14 @@ const LARGE: usize = 32;
 
 /// Places for large bodies.
 #[derive(Debug)]
-pub(crate) struct Bodies(Arc<Semaphore>);
+pub(crate) struct Bodies {
+    places: Arc<Semaphore>,
+    within: Duration,
+}
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LARGE)))
+        Self { places: Arc::new(Semaphore::new(LARGE)), within: WITHIN }
     }
 }
 
@@ -45,32 +49,42 @@ impl Bodies {
             linger(body);
             return Err(too_large(limit));
         }
-        match tokio::time::timeout(WITHIN, self.collect(&mut body, limit)).await {
-            Err(_elapsed) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")),
-            Ok(Err(problem)) if problem.status == StatusCode::PAYLOAD_TOO_LARGE => {
-                linger(body);
-                Err(problem)
-            }
-            Ok(taken) => taken,
+        let taken = self.collect(&mut body, limit).await;
+        let unread = |problem: &Problem| {
+            matches!(problem.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::SERVICE_UNAVAILABLE)
+        };
+        if taken.as_ref().is_err_and(unread) {
+            linger(body);
         }
+        taken
     }
 
     async fn collect(&self, body: &mut Body, limit: usize) -> Result<Taken, Problem> {
         let (mut bytes, mut place) = (BytesMut::new(), None);
-        while let Some(frame) = body.frame().await {
+        let deadline = Instant::now() + self.within;
+        while let Some(frame) = tokio::time::timeout_at(deadline, body.frame()).await.map_err(|_elapsed| slow())? {
             let frame = frame.map_err(|_cut| Problem::bad_request("the body ended before its announced length"))?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > limit {
                 return Err(too_large(limit));
             }
             if bytes.len() + data.len() > SMALL && place.is_none() {
+                let free = tokio::time::timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
                 // Never closed; without a place the body is merely not counted.
-                place = Arc::clone(&self.0).acquire_owned().await.ok();
+                place = free.map_err(|_elapsed| busy())?.ok();
             }
             bytes.extend_from_slice(&data);
         }
         Ok(Taken { bytes: bytes.freeze(), _place: place })
     }
+}
+
+fn slow() -> Problem {
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time")
+}
+
+fn busy() -> Problem {
+    Problem::unavailable("busy: too many large bodies are being taken here; deliver again")
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -108,6 +122,20 @@ mod tests {
         assert!(waiting.as_mut().now_or_never().is_none(), "it waits for a place");
         held.pop();
         assert_eq!(waiting.await.unwrap().bytes.len(), SMALL + 1);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_finds_no_place_in_time_is_told_that_we_are_busy() {
+        let bodies = Bodies { places: Arc::new(Semaphore::new(0)), within: Duration::from_millis(1) };
+        assert_eq!(taken(&bodies, SMALL + 1).await.unwrap_err().status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_in_time_is_its_sender_s_fault() {
+        let bodies = Bodies { within: Duration::from_millis(1), ..Bodies::default() };
+        let never = Body::from_stream(futures_util::stream::pending::<std::io::Result<Bytes>>());
+        let refused = bodies.take(never, &HeaderMap::new(), SMALL).await.unwrap_err();
+        assert_eq!(refused.status, StatusCode::REQUEST_TIMEOUT);
     }
 
     #[tokio::test]
