@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::feed;
@@ -35,6 +36,9 @@ pub(super) struct Upstream {
 /// How much a hub holds, and for how long.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
+    /// Readers at once, of all logs: half of the connections that [`listen`](crate::dispatcher::listen) takes, so that
+    /// those who read logs, however slowly, never keep a hook out.
+    pub(super) readers: usize,
     /// Engine streams at once. A Nomad agent takes 100 connections from one client, and our other calls need room.
     pub(super) upstreams: usize,
     /// Spools at once, each of which is an open file.
@@ -50,6 +54,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            readers: 2048,
             upstreams: 60,
             spools: 256,
             bytes: 4 << 30,
@@ -65,6 +70,9 @@ pub(super) enum JoinError {
     /// As many logs as may be are being read.
     #[error("busy: {0} other logs are being read here; try again in a minute")]
     Busy(usize),
+    /// As many readers as may be are here.
+    #[error("busy: {0} readers are at logs here; try again in a minute")]
+    Crowded(usize),
     /// The folder for spools does not take a file.
     #[error("the log cannot be spooled")]
     Spool(#[source] std::io::Error),
@@ -79,6 +87,7 @@ struct Hub {
     folder: PathBuf,
     limits: Limits,
     room: Arc<Room>,
+    places: Arc<Semaphore>,
     spools: Mutex<HashMap<LogKey, Arc<Spool>>>,
     shutdown: CancellationToken,
 }
@@ -90,15 +99,17 @@ impl LogHub {
     }
 
     pub(super) fn with_limits(folder: PathBuf, shutdown: CancellationToken, limits: Limits) -> Self {
-        let room = Room::new(limits.bytes);
-        Self(Arc::new(Hub { folder, limits, room, spools: Mutex::default(), shutdown }))
+        let (room, places) = (Room::new(limits.bytes), Arc::new(Semaphore::new(limits.readers)));
+        Self(Arc::new(Hub { folder, limits, room, places, spools: Mutex::default(), shutdown }))
     }
 
     /// A place at a log: at its spool if somebody reads it already, else at a new one that `upstream` fills.
     pub(super) fn join(&self, key: &LogKey, upstream: Upstream) -> Result<Seat, JoinError> {
+        let place = Arc::clone(&self.0.places).try_acquire_owned();
+        let place = place.map_err(|_none_left| JoinError::Crowded(self.0.limits.readers))?;
         let mut spools = self.spools();
         if let Some(spool) = spools.get(key) {
-            return Ok(Seat::take(Arc::clone(spool)));
+            return Ok(Seat::take(Arc::clone(spool), place));
         }
         let open = spools.values().filter(|spool| spool.is_open()).count();
         if open >= self.0.limits.upstreams && !give_up_one(&mut spools, Spool::is_open) {
@@ -109,7 +120,7 @@ impl LogHub {
         }
         let spool = Spool::create(&self.0.folder, Arc::clone(&self.0.room)).map_err(JoinError::Spool)?;
         spools.insert(key.clone(), Arc::clone(&spool));
-        let seat = Seat::take(Arc::clone(&spool));
+        let seat = Seat::take(Arc::clone(&spool), place);
         drop(spools);
         tokio::spawn(feed::run(self.clone(), key.clone(), spool, upstream));
         Ok(seat)

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::recent::Recent;
@@ -256,24 +256,28 @@ impl Drop for Spool {
 
 /// A reader's place: as long as it is held, the spool and its upstream stay.
 #[derive(Debug)]
-pub(super) struct Seat(Arc<Spool>);
+pub(super) struct Seat {
+    spool: Arc<Spool>,
+    _place: OwnedSemaphorePermit,
+}
 
 impl Seat {
-    pub(super) fn take(spool: Arc<Spool>) -> Self {
+    /// At `spool`, in one of the places that all readers share.
+    pub(super) fn take(spool: Arc<Spool>, place: OwnedSemaphorePermit) -> Self {
         spool.readers.send_modify(|count| *count += 1);
-        Self(spool)
+        Self { spool, _place: place }
     }
 }
 
 impl std::ops::Deref for Seat {
     type Target = Spool;
     fn deref(&self) -> &Spool {
-        &self.0
+        &self.spool
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.readers.send_modify(|count| *count = count.saturating_sub(1));
+        self.spool.readers.send_modify(|count| *count = count.saturating_sub(1));
     }
 }

@@ -95,7 +95,7 @@ fn upstream(app: &SharedApp, key: &LogKey) -> Upstream {
 impl From<JoinError> for Problem {
     fn from(error: JoinError) -> Self {
         match &error {
-            JoinError::Busy(_) => {}
+            JoinError::Busy(_) | JoinError::Crowded(_) => {}
             JoinError::Spool(_) => tracing::error!(error = &error as &dyn std::error::Error, "no spool"),
         }
         Self::unavailable(error.to_string())

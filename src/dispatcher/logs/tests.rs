@@ -310,6 +310,18 @@ async fn when_all_upstreams_are_taken_one_without_readers_gives_way_first() {
 }
 
 #[tokio::test]
+async fn readers_are_bounded_all_together() {
+    let stage = Stage::new(Limits { readers: 2, ..Limits::default() });
+    let (first, _first_engine) = stage.join(1);
+    let (second, _second_engine) = stage.join(2);
+    assert!(matches!(stage.join(1).0, Err(JoinError::Crowded(2))), "also at a log that is being read already");
+    assert!(matches!(stage.join(3).0, Err(JoinError::Crowded(2))));
+    drop(first);
+    assert!(stage.join(2).0.is_ok(), "who leaves makes room");
+    drop(second);
+}
+
+#[tokio::test]
 async fn a_log_that_outgrows_all_room_is_cut_and_says_so() {
     let stage = Stage::new(Limits { bytes: 10, ..Limits::default() });
     let read = text(&stage, vec![data(b"12345678\n"), data(b"too much\n"), LogPiece::End], Lines::Missing).await;
