@@ -11,8 +11,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::outlet::Outlet;
+
 /// A client that has not sent its headers by then is cut off.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// A client that has taken no byte of what is there for it by then is cut off: a pager that somebody left open may come
+/// back to its log within minutes, and one that never does must not keep its place.
+const TAKEN_WITHIN: Duration = Duration::from_secs(300);
 /// Connections at once; more wait in the kernel's queue. Each costs some 20 KB, and hundreds of readers are usual.
 const CONNECTIONS: usize = 4096;
 /// How long a shutdown waits for answers that are under way.
@@ -69,7 +74,7 @@ async fn serve_connection(stream: tokio::net::TcpStream, router: Router, shutdow
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS_WITHIN)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Outlet::new(stream, TAKEN_WITHIN)), TowerToHyperService::new(router));
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

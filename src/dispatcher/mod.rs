@@ -17,6 +17,7 @@ mod known;
 mod listen;
 mod logs;
 mod metrics;
+mod outlet;
 mod people;
 mod routes;
 mod trigger;
