@@ -1,6 +1,7 @@
 //! Builds as people and programs see them: one, or a list.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -173,13 +174,8 @@ pub(crate) async fn list(
 }
 
 async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
-    let (_, open) =
-        app.registry.watch_open(None, std::time::Duration::ZERO).await.map_err(|error| registry_down(&error))?;
-    let done = app
-        .known
-        .done(app, open.iter().map(|(claim, _)| claim.clone()).collect())
-        .await
-        .map_err(|error| registry_down(&error))?;
+    let open = app.known.open(app, Instant::now()).await.map_err(|error| registry_down(&error))?;
+    let done = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
     let of_open = open
         .iter()
         .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value)));

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::shared::Shared;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::{Done, Record};
 use crate::engine::EngineError;
@@ -14,6 +15,10 @@ use crate::registry::{RegistryError, Stored};
 const REMEMBERED: usize = 4096;
 /// How long a list of ended changes is used again, at most: what begins and ends meanwhile is missing from it.
 const DONE_LIST_FOR: Duration = Duration::from_secs(3);
+
+/// How old a list of open changes may be in which the claim of a build is looked up: whoever guesses builds' ids makes us
+/// read the list once in this time, however many he tries.
+const OPEN_LIST_FOR: Duration = Duration::from_secs(1);
 
 /// What there is of a build in the registry.
 #[derive(Debug, Clone)]
@@ -58,6 +63,7 @@ type SharedLookup = Arc<tokio::sync::Mutex<Option<(Instant, Known)>>>;
 pub(crate) struct KnownBuilds {
     claims: Mutex<HashMap<BuildId, ClaimId>>,
     shared: Mutex<HashMap<BuildId, SharedLookup>>,
+    open: Shared<OpenList>,
     done: tokio::sync::Mutex<Option<DoneRead>>,
 }
 
@@ -68,6 +74,9 @@ struct DoneRead {
     open: Vec<ClaimId>,
     list: DoneList,
 }
+
+/// All open changes.
+pub(crate) type OpenList = Vec<(ClaimId, Stored<Record>)>;
 
 /// All ended changes, shared by those who read the list within [`DONE_LIST_FOR`].
 pub(crate) type DoneList = Arc<Vec<(ClaimId, Done)>>;
@@ -95,9 +104,15 @@ impl KnownBuilds {
         }
     }
 
+    /// The open changes, as they were at `since` or later.
+    pub(crate) async fn open(&self, app: &App, since: Instant) -> Result<Arc<OpenList>, RegistryError> {
+        self.open.get(since, async { Ok(app.registry.watch_open(None, Duration::ZERO).await?.1) }).await
+    }
+
     /// The ended changes. `open` are the open ones, read just before: a list that was read while one was still open
     /// that is so no longer is read again, so that no change is in neither.
-    pub(crate) async fn done(&self, app: &App, open: Vec<ClaimId>) -> Result<DoneList, RegistryError> {
+    pub(crate) async fn done(&self, app: &App, open: &OpenList) -> Result<DoneList, RegistryError> {
+        let open: Vec<ClaimId> = open.iter().map(|(claim, _)| claim.clone()).collect();
         let mut kept = self.done.lock().await;
         if let Some(read) = kept.as_ref()
             && read.at.elapsed() < DONE_LIST_FOR
@@ -132,15 +147,15 @@ pub(crate) async fn find(app: &App, build: &BuildId) -> Result<Option<Known>, Lo
     {
         return Ok(Some(known));
     }
-    let job = app.engine.observe(build).await?.job;
-    let Some(job) = job else { return Ok(forgotten(app, build).await?) };
+    // From the local copy first, so that what strangers guess costs Nomad nothing.
+    if !is_configured(app, build).await? {
+        return Ok(listed(app, build).await?);
+    }
+    let Some(job) = app.engine.observe(build).await?.job else { return Ok(listed(app, build).await?) };
     if let Ok(claim) = job.dispatch_idempotency_token.parse::<ClaimId>()
         && let Some(known) = by_claim(app, build, &claim).await?
     {
         return Ok(Some(known));
-    }
-    if !is_configured(app, build).await? {
-        return Ok(None);
     }
     let repo = job.meta.get("REPO_URL").cloned();
     Ok(Some(Known { build: build.clone(), claim: None, tracked: Tracked::Not, repo, private: true }))
@@ -163,18 +178,20 @@ async fn by_claim(app: &App, build: &BuildId, claim: &ClaimId) -> Result<Option<
     Ok(Some(of_done(build, claim, done)))
 }
 
-/// A build that the engine has forgotten: what the ended changes say of it.
-async fn forgotten(app: &App, build: &BuildId) -> Result<Option<Known>, RegistryError> {
-    let (_, open) = app.registry.watch_open(None, Duration::ZERO).await?;
-    if let Some((claim, stored)) = open.iter().find(|(_, stored)| stored.value.build.as_ref() == Some(build)) {
-        return Ok(Some(of_open(build, claim, stored.clone())));
+/// A build that the engine has forgotten, or whose builder no repository names any more: by the lists of all changes,
+/// which all such look-ups share. What they say may be old, and so the record itself is read again.
+async fn listed(app: &App, build: &BuildId) -> Result<Option<Known>, RegistryError> {
+    let now = Instant::now();
+    let open = app.known.open(app, now.checked_sub(OPEN_LIST_FOR).unwrap_or(now)).await?;
+    let theirs = open.iter().find(|(_, stored)| stored.value.build.as_ref() == Some(build));
+    if let Some((claim, _)) = theirs {
+        return by_claim(app, build, claim).await;
     }
-    let done = app.known.done(app, open.into_iter().map(|(claim, _)| claim).collect()).await?;
-    let found = done.iter().find(|(_, done)| done.build.as_ref() == Some(build));
-    Ok(found.map(|(claim, done)| {
-        app.known.remember(build, claim);
-        of_done(build, claim, done.clone())
-    }))
+    let done = app.known.done(app, &open).await?;
+    match done.iter().find(|(_, done)| done.build.as_ref() == Some(build)) {
+        Some((claim, _)) => by_claim(app, build, claim).await,
+        None => Ok(None),
+    }
 }
 
 /// Whether some repository's configuration names the build's builder.

@@ -20,6 +20,7 @@ mod metrics;
 mod outlet;
 mod people;
 mod routes;
+mod shared;
 mod trigger;
 mod view;
 

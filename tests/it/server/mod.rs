@@ -16,5 +16,6 @@ mod push;
 mod ready;
 mod refused;
 mod replayed;
+mod strangers;
 mod takeover;
 mod trouble;

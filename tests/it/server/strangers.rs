@@ -1,0 +1,50 @@
+//! What strangers try costs little.
+
+use crate::fake::delivery::commit;
+use crate::fake::world::{READER, World, person};
+
+#[tokio::test]
+async fn guessed_builds_cost_nomad_nothing_and_consul_one_list_a_second() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.followed().await;
+    // The follower's own look at the list waits for a change; those of people do not.
+    let lists = || {
+        let seen = world.consul.wire().seen();
+        let of_open = |path: &str| path.contains("albatros-builds") && path.contains("open") && !path.contains("index=");
+        seen.iter().filter(|one| one.method == "GET" && of_open(&one.path)).count()
+    };
+    let before = lists();
+    let began = std::time::Instant::now();
+    for number in 0..100 {
+        let path = format!("/builds/nobody-s/dispatch-1766000000-{number:08x}");
+        assert_eq!(person(&serve, "GET", &path, None).await.status, 404);
+    }
+    let most = usize::try_from(began.elapsed().as_secs()).unwrap() + 1;
+    let made = lists() - before;
+    assert!((1..=most).contains(&made), "{made} lists were read, not {most}");
+    let asked = world.nomad.wire().seen().into_iter().find(|one| one.path.contains("nobody-s"));
+    assert!(asked.is_none(), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_build_is_found_whose_builder_no_repository_names_any_more() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    let open = world.build(&serve, "main", &commit(1), &commit(2)).await;
+    let ended = world.build(&serve, "other", &commit(1), &commit(3)).await;
+    world.nomad.run(&open);
+    world.nomad.run(&ended);
+    world.nomad.exit(&ended, 0);
+    world.consul.wait("albatros-builds/", "one has ended", |_| world.done().len() == 1).await;
+    serve.kill().await;
+    world.let_locks_go();
+    let mut config = world.config();
+    config["builders"] = serde_json::json!({"default": "another"});
+    world.put_config(&config);
+    let serve = world.serve().await;
+    for (build, state) in [(&open, "running"), (&ended, "success")] {
+        let page = person(&serve, "GET", &format!("/builds/{build}"), Some(READER)).await;
+        assert!(page.status == 200 && page.text.contains(state), "{build}: {} {}", page.status, page.text);
+    }
+}
