@@ -89,7 +89,8 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     let url = delivery::peek(&json)?;
     let flavor = incoming.flavor()?;
     let found = configuration(app, &url, incoming, &json).await?;
-    let verified = verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(&url, &refused))?;
+    let verified =
+        verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(app, &url, &refused))?;
     let event = delivery::parse(incoming, &verified)?;
     let change = match event {
         Event::Ignored { reason, .. } => return Ok(Step::Ignored(reason)),
@@ -124,16 +125,16 @@ async fn configuration(app: &App, url: &RepoUrl, incoming: &Incoming<'_>, json: 
     let Some(local) = local else {
         // The same work as for a wrong signature, so that the time does not tell which repositories exist.
         verify::decoy(json);
-        return Err(Problem::unauthorized());
+        return Err(unauthorized(app, url, &UNKNOWN));
     };
     verify::verify(incoming, json, &local.config).map_err(|refused| {
         if refused.is_early() {
             verify::decoy(json);
         }
-        unauthorized(url, &refused)
+        unauthorized(app, url, &refused)
     })?;
     let now = usable(app.registry.entry_now(url).await.map_err(|error| registry_down(&error))?, url)?;
-    now.ok_or_else(Problem::unauthorized)
+    now.ok_or_else(|| unauthorized(app, url, &UNKNOWN))
 }
 
 fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
@@ -147,8 +148,11 @@ fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
     }
 }
 
-fn unauthorized(url: &RepoUrl, refused: &verify::Refused) -> Problem {
-    tracing::warn!(repo = url.canonical(), reason = %refused, "a delivery was refused");
+/// Why a repository is not known; for the log alone.
+const UNKNOWN: &str = "there is no entry for this address, in any spelling";
+
+fn unauthorized(app: &App, url: &RepoUrl, reason: &dyn std::fmt::Display) -> Problem {
+    app.refusals.log(url, reason);
     Problem::unauthorized()
 }
 

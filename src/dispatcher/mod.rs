@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod outlet;
 mod people;
+mod refusals;
 mod routes;
 mod shared;
 mod trigger;
@@ -42,6 +43,7 @@ use health::Readiness;
 use known::KnownBuilds;
 use logs::LogHub;
 use metrics::Metrics;
+use refusals::Refusals;
 
 /// What `serve` was told, after parsing; `cli::settings` makes it.
 #[derive(Debug, Clone)]
@@ -82,6 +84,7 @@ pub struct App {
     pub(crate) logs: LogHub,
     pub(crate) readiness: Readiness,
     pub(crate) bodies: Bodies,
+    pub(crate) refusals: Refusals,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -110,6 +113,7 @@ impl App {
             logs,
             readiness: Readiness::default(),
             bodies: Bodies::default(),
+            refusals: Refusals::default(),
             shutdown,
         })
     }

@@ -1,17 +1,18 @@
 //! What strangers try costs little.
 
-use crate::fake::delivery::commit;
-use crate::fake::world::{READER, World, person};
+use crate::fake::delivery::{Delivery, commit};
+use crate::fake::world::{READER, SECRET, World, person};
 
 #[tokio::test]
 async fn guessed_builds_cost_nomad_nothing_and_consul_one_list_a_second() {
     let world = World::new().await;
     let serve = world.serve().await;
-    world.followed().await;
-    // The follower's own look at the list waits for a change; those of people do not.
+    // The follower's own look at the list waits for a change, but for the first; those of people do not.
+    world.consul.wire().wait_seen("GET", "open%2F?recurse=true&index=", 1).await;
     let lists = || {
         let seen = world.consul.wire().seen();
-        let of_open = |path: &str| path.contains("albatros-builds") && path.contains("open") && !path.contains("index=");
+        let of_open =
+            |path: &str| path.contains("albatros-builds") && path.contains("open") && !path.contains("index=");
         seen.iter().filter(|one| one.method == "GET" && of_open(&one.path)).count()
     };
     let before = lists();
@@ -47,4 +48,18 @@ async fn a_build_is_found_whose_builder_no_repository_names_any_more() {
         let page = person(&serve, "GET", &format!("/builds/{build}"), Some(READER)).await;
         assert!(page.status == 200 && page.text.contains(state), "{build}: {} {}", page.status, page.text);
     }
+}
+
+#[tokio::test]
+async fn a_repository_without_an_entry_is_told_in_the_log() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    let push = Delivery::push("main", &commit(1), &commit(2)).repo("https://git.example/mistyped/key.git");
+    for _ in 0..20 {
+        assert_eq!(push.send(&serve.url, SECRET).await.status, 401);
+    }
+    let line = serve.printed.wait("a delivery was refused").await;
+    assert!(line.contains("https://git.example/mistyped/key.git") && line.contains("no entry"), "{line}");
+    let lines = world.printed().lines().filter(|line| line.contains("a delivery was refused")).count();
+    assert!(lines < 20, "each is logged");
 }
