@@ -1,7 +1,7 @@
 //! What people and forges are answered: a sentence, as text or as JSON.
 
 use axum::Json;
-use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -76,13 +76,11 @@ impl Answer {
 
     /// In the form that `headers` ask for.
     pub(crate) fn into_form(self, headers: &HeaderMap) -> Response {
-        let mut response = if wants_json(headers) {
+        if wants_json(headers) {
             (self.status, Json(self.object)).into_response()
         } else {
             let text = self.lines.join("\n") + "\n";
             (self.status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
-        };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
+        }
     }
 }

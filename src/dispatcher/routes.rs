@@ -1,8 +1,11 @@
 //! All of the HTTP surface.
 
 use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{SharedApp, builds, health, hook, logs, people, trigger};
 
@@ -22,5 +25,13 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/readyz", get(health::readyz))
         .route("/version", get(health::version))
         .layer(CatchPanicLayer::new())
+        .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(always(CACHE_CONTROL, "no-store"))
         .with_state(app)
+}
+
+/// No answer of ours, refusals among them, is a page to be guessed at, or one to be kept: what strangers name stands in
+/// them, and who asks matters.
+fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }

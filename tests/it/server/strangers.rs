@@ -63,3 +63,18 @@ async fn a_repository_without_an_entry_is_told_in_the_log() {
     let lines = world.printed().lines().filter(|line| line.contains("a delivery was refused")).count();
     assert!(lines < 20, "each is logged");
 }
+
+#[tokio::test]
+async fn no_answer_is_kept_or_taken_for_a_page() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    let build = world.build(&serve, "main", &commit(1), &commit(2)).await;
+    for path in ["/builds", &format!("/builds/{build}"), "/builds/a/b", "/build", "/nothing", "/hook", "/healthz"] {
+        for accept in ["text/html", "application/json"] {
+            let request = crate::fake::http::client().get(format!("{}{path}", serve.url)).header("accept", accept);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path} {accept}");
+            assert_eq!(answer.headers()["cache-control"], "no-store", "{path} {accept}");
+        }
+    }
+}
