@@ -95,7 +95,8 @@ pub(crate) async fn one_by_claim(
     let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
     let view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
-            let record = stored.value.clone();
+            let record = stored.value;
+            shown_by_claim(&app, record.private, &record.repo, &credentials).await?;
             let verdict = match (&record.phase, &record.build) {
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
                 (Phase::Held | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
@@ -108,19 +109,21 @@ pub(crate) async fn one_by_claim(
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
-            BuildView::of_done(&app, &claim, &done.ok_or_else(Problem::not_found)?)
+            let done = done.ok_or_else(Problem::not_found)?;
+            shown_by_claim(&app, done.private, &done.repo, &credentials).await?;
+            BuildView::of_done(&app, &claim, &done)
         }
     };
-    if view.private {
-        let config = match &view.repo {
-            Some(repo) => access::config_of(&app, repo).await.map_err(|error| registry_down(&error))?,
-            None => None,
-        };
-        if !config.is_some_and(|config| credentials.reads(&app, &config)) {
-            return Err(Problem::not_found());
-        }
-    }
     Ok(show(&view, &headers))
+}
+
+/// Refuses who may not see a change of `repo`, before anything more is read for him.
+async fn shown_by_claim(app: &App, private: bool, repo: &str, credentials: &Credentials) -> Result<(), Problem> {
+    if !private {
+        return Ok(());
+    }
+    let config = access::config_of(app, repo).await.map_err(|error| registry_down(&error))?;
+    if config.is_some_and(|config| credentials.reads(app, &config)) { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 fn show(view: &BuildView, headers: &HeaderMap) -> Response {

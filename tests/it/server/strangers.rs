@@ -78,3 +78,22 @@ async fn no_answer_is_kept_or_taken_for_a_page() {
         }
     }
 }
+
+#[tokio::test]
+async fn who_may_not_see_a_change_costs_nomad_nothing() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.forge.push("quentin/albatros", "main", &commit(2));
+    let push = Delivery::push("main", &commit(1), &commit(2)).private();
+    let build = world.build_by(&serve, &push).await;
+    world.nomad.run(&build);
+    world.forge.wait_state(&commit(2), "pending").await;
+    let open = world.open();
+    let claim = open[0].0.strip_prefix(crate::fake::world::OPEN).unwrap_or(&open[0].0);
+    // While Nomad is away, whoever would ask it gets 503.
+    world.nomad.wire().down(true);
+    let path = format!("/builds/claim/{claim}");
+    assert_eq!(person(&serve, "GET", &path, None).await.status, 404);
+    assert_eq!(person(&serve, "GET", &path, Some(READER)).await.status, 503);
+    world.nomad.wire().down(false);
+}
