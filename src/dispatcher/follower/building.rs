@@ -32,6 +32,9 @@ const FIRST_READ: Duration = Duration::from_secs(2);
 /// What this process knows of a build beside its record.
 #[derive(Debug)]
 pub(super) struct Building {
+    /// What the engine said last. It is judged each time it is used, by the record of that moment: the reason of a stop
+    /// may have been written after the read.
+    snapshot: Option<Snapshot>,
     reading: Option<Reading>,
     read_at: Option<Instant>,
     read_due: Instant,
@@ -50,9 +53,16 @@ struct Reading {
     times: Times,
 }
 
+impl Reading {
+    fn of(snapshot: &Snapshot, stop: Option<&Stop>) -> Self {
+        Self { verdict: judge(snapshot, stop), times: Times::of(snapshot) }
+    }
+}
+
 impl Default for Building {
     fn default() -> Self {
         Self {
+            snapshot: None,
             reading: None,
             read_at: None,
             read_due: Instant::now(),
@@ -73,8 +83,8 @@ impl Building {
         self.read_due = self.read_due.min(soonest);
     }
 
-    fn note(&mut self, snapshot: &Snapshot, stop: Option<&Stop>) {
-        let reading = Reading { verdict: judge(snapshot, stop), times: Times::of(snapshot) };
+    fn note(&mut self, snapshot: Snapshot, stop: Option<&Stop>) {
+        let reading = Reading::of(&snapshot, stop);
         self.seen |= snapshot.job.is_some();
         let gone = matches!(reading.verdict, Verdict::Ended(Outcome::Expired));
         self.gone = if gone { self.gone + 1 } else { 0 };
@@ -87,7 +97,12 @@ impl Building {
             self.reads.reset();
         }
         self.reading = Some(reading);
+        self.snapshot = Some(snapshot);
         self.next_read(None);
+    }
+
+    fn judged(&self, stop: Option<&Stop>) -> Option<Reading> {
+        self.snapshot.as_ref().map(|snapshot| Reading::of(snapshot, stop))
     }
 
     fn next_read(&mut self, within: Option<Duration>) {
@@ -116,7 +131,9 @@ impl Course {
         if self.build.until_read().is_zero() {
             self.read().await?;
         }
-        let Some(reading) = self.build.reading.clone() else { return Ok(Next::In(self.build.until_read())) };
+        let Some(reading) = self.build.judged(self.stored.value.stop.as_ref()) else {
+            return Ok(Next::In(self.build.until_read()));
+        };
         if let Verdict::Ended(outcome) = reading.verdict {
             if outcome != Outcome::Expired || self.build.is_surely_gone() {
                 return self.end(outcome, reading.times).await;
@@ -153,14 +170,14 @@ impl Course {
         let record = &self.stored.value;
         let Some(build) = &record.build else {
             // A record says `dispatched` only together with its child; whoever wrote this did not write it all.
-            self.build.note(&Snapshot::default(), None);
+            self.build.note(Snapshot::default(), None);
             return Ok(());
         };
         let turns = std::sync::Arc::clone(&self.shared.engine_turns);
         let Ok(_turn) = turns.acquire().await else { return Ok(()) };
         match self.shared.app.engine.observe(build).await {
-            Ok(snapshot) => self.build.note(&snapshot, record.stop.as_ref()),
-            Err(EngineError::Unknown(_)) => self.build.note(&Snapshot::default(), record.stop.as_ref()),
+            Ok(snapshot) => self.build.note(snapshot, record.stop.as_ref()),
+            Err(EngineError::Unknown(_)) => self.build.note(Snapshot::default(), record.stop.as_ref()),
             Err(error) => {
                 let build = build.as_str();
                 tracing::warn!(build, error = &error as &dyn std::error::Error, "a build could not be read");
@@ -249,5 +266,30 @@ impl Limit {
             (Self::Left(left), Some(other)) => Self::Left(left.min(other)),
             (limit, _) => limit,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::nomad::{Allocation, Job, TaskGroup};
+
+    /// Nomad was read after it had been told to stop, the record before the reason was written into it.
+    #[test]
+    fn a_reason_written_after_the_read_is_the_reason() {
+        let job = Job { stop: true, status: "dead".to_owned(), ..Job::default() };
+        let job = Job { task_groups: vec![TaskGroup { name: "runner".to_owned(), ..Default::default() }], ..job };
+        let allocation = Allocation {
+            task_group: "runner".to_owned(),
+            client_status: "complete".to_owned(),
+            desired_status: "stop".to_owned(),
+            ..Allocation::default()
+        };
+        let mut building = Building::default();
+        building.note(Snapshot { job: Some(job), allocations: vec![allocation], evaluations: Vec::new() }, None);
+        let of = |stop: Option<&Stop>| building.judged(stop).unwrap().verdict;
+        assert!(matches!(of(None), Verdict::Ended(Outcome::Cancelled { by }) if by == "a user of Nomad"));
+        let stop = Stop { why: StopWhy::Cancel, by: "a user".to_owned(), at: Timestamp::UNIX_EPOCH };
+        assert_eq!(of(Some(&stop)), Verdict::Ended(Outcome::Cancelled { by: "a user".to_owned() }));
     }
 }
