@@ -13,24 +13,12 @@ use super::access::{self, Credentials};
 use super::answer::{Answer, Problem};
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
+use super::verdict;
 use super::view::BuildView;
 use super::{App, SharedApp};
 use crate::domain::id::{BuildId, ClaimId};
-use crate::domain::outcome::{self, Verdict};
+use crate::domain::outcome::Verdict;
 use crate::domain::record::Phase;
-
-/// How far a build is, now.
-pub(crate) async fn verdict_of(app: &App, known: &Known) -> Result<Verdict, LookupError> {
-    let stop = match &known.tracked {
-        Tracked::Done(done) => return Ok(Verdict::Ended(done.outcome.clone())),
-        Tracked::Open(stored) => match &stored.value.phase {
-            Phase::Ended { outcome } => return Ok(Verdict::Ended(outcome.clone())),
-            Phase::Held | Phase::Claimed | Phase::Dispatched => stored.value.stop.as_ref(),
-        },
-        Tracked::Not => None,
-    };
-    Ok(outcome::judge(&app.engine.observe(&known.build).await?, stop))
-}
 
 /// The build's id from its two path segments.
 pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {
@@ -71,7 +59,7 @@ pub(crate) async fn one(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = readable(&app, &build_id(path)?, &credentials).await?;
-    let verdict = verdict_of(&app, &known).await?;
+    let verdict = verdict::of_known(&app, &known).await?;
     let view = match (&known.tracked, &known.claim) {
         (Tracked::Open(stored), Some(claim)) => BuildView::of_record(&app, claim, &stored.value, &verdict),
         (Tracked::Done(done), Some(claim)) => BuildView::of_done(&app, claim, done),
@@ -101,8 +89,7 @@ pub(crate) async fn one_by_claim(
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
                 (Phase::Held | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
                 (Phase::Held | Phase::Claimed | Phase::Dispatched, Some(build)) => {
-                    let snapshot = app.engine.observe(build).await.map_err(LookupError::from)?;
-                    outcome::judge(&snapshot, record.stop.as_ref())
+                    verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
             };
             BuildView::of_record(&app, &claim, &record, &verdict)

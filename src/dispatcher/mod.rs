@@ -23,6 +23,7 @@ mod refusals;
 mod routes;
 mod shared;
 mod trigger;
+mod verdict;
 mod view;
 
 use std::path::PathBuf;

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::spool::Ending;
 use crate::dispatcher::SharedApp;
-use crate::dispatcher::builds::verdict_of;
 use crate::dispatcher::known::{self, Known, LookupError, Tracked};
+use crate::dispatcher::verdict;
 use crate::domain::id::BuildId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::status;
@@ -45,7 +45,7 @@ pub(super) async fn of(app: SharedApp, build: BuildId) -> Ending {
 
 async fn look(app: &SharedApp, build: &BuildId) -> Result<Option<Ending>, LookupError> {
     let Some(known) = known::find(app, build).await? else { return Ok(Some(ending(Outcome::Expired, None))) };
-    match verdict_of(app, &known).await? {
+    match verdict::of_known(app, &known).await? {
         Verdict::Ended(outcome) => {
             let took = took(app, &known).await;
             Ok(Some(ending(outcome, took)))

@@ -22,8 +22,9 @@ use super::reader::{Lines, Reader, Until, Wish};
 use super::spool::{Progress, Seat, Stage};
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::Problem;
-use crate::dispatcher::builds::{build_id, readable_by_many, verdict_of};
+use crate::dispatcher::builds::{build_id, readable_by_many};
 use crate::dispatcher::known::Known;
+use crate::dispatcher::verdict;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::id::{BuildId, BuilderName};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -157,7 +158,7 @@ async fn view(app: &App, known: &Known, seat: &Seat, ask: &Ask) -> Result<View, 
     if ask.follow && ask.range.is_none() {
         return Ok(View { length: exact(seat, lines), ..whole });
     }
-    let verdict = verdict_of(app, known).await?;
+    let verdict = verdict::of_known(app, known).await?;
     let ended = matches!(verdict, Verdict::Ended(_));
     let Some(range) = ask.range else {
         if ended {

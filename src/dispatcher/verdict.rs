@@ -1,0 +1,43 @@
+//! How far a build is, now: by its record where that is enough, else by what the engine says.
+
+use super::App;
+use super::known::{Known, LookupError, Tracked};
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::outcome::{Verdict, judge};
+use crate::domain::record::{Phase, Stop};
+
+/// Of a build that was looked up.
+pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Verdict, LookupError> {
+    match (&known.tracked, &known.claim) {
+        (Tracked::Done(done), _) => Ok(Verdict::Ended(done.outcome.clone())),
+        (Tracked::Open(stored), Some(claim)) => match &stored.value.phase {
+            Phase::Ended { outcome } => Ok(Verdict::Ended(outcome.clone())),
+            Phase::Held | Phase::Claimed | Phase::Dispatched => {
+                of_open(app, claim, &known.build, stored.value.stop.as_ref()).await
+            }
+        },
+        (Tracked::Not | Tracked::Open(_), _) => Ok(judge(&app.engine.observe(&known.build).await?, None)),
+    }
+}
+
+/// Of a build whose record is open, with the `stop` that the record had when it was read.
+pub(crate) async fn of_open(
+    app: &App,
+    claim: &ClaimId,
+    build: &BuildId,
+    stop: Option<&Stop>,
+) -> Result<Verdict, LookupError> {
+    let snapshot = app.engine.observe(build).await?;
+    let verdict = judge(&snapshot, stop);
+    if stop.is_some() || !matches!(verdict, Verdict::Ended(_)) {
+        return Ok(verdict);
+    }
+    // The reason of a stop is written before the engine is told, so after what the engine says it is there to be read.
+    if let Some(newer) = app.registry.open(claim).await? {
+        return Ok(match newer.value.phase {
+            Phase::Ended { outcome } => Verdict::Ended(outcome),
+            Phase::Held | Phase::Claimed | Phase::Dispatched => judge(&snapshot, newer.value.stop.as_ref()),
+        });
+    }
+    Ok(app.registry.done(claim).await?.map_or(verdict, |done| Verdict::Ended(done.outcome)))
+}
