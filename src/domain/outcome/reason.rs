@@ -1,6 +1,7 @@
 //! Why a build ended that nobody stopped and whose script did not end by itself: what the events say, for people.
 
 use super::super::nomad::{Allocation, TaskEvent, TaskState};
+use super::super::runner;
 use super::EXECUTOR;
 
 /// What a person is told at most of one of Nomad's sentences, in characters.
@@ -40,6 +41,9 @@ fn of_sibling(name: &str, state: &TaskState) -> Option<String> {
     }
     let last = state.events.iter().rev().find(|event| event.kind == "Terminated")?;
     let code = last.details.get("exit_code").map(String::as_str).unwrap_or_default();
+    if let Some(sentence) = runner::Ended::sentence(name, code) {
+        return Some(sentence.to_owned());
+    }
     Some(match code {
         "0" => format!("task {name} ended before the script"),
         "" => format!("task {name} failed"),

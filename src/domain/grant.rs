@@ -1,0 +1,201 @@
+//! What one build may have: asked for once by its controller, decided by its record, never by its child's meta.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::EventKind;
+use super::id::{CommitSha, Flavor};
+use super::secret::Secret;
+
+/// What a build is: `GET /v1/build` of its controller says it, with the build's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// REPO_URL.
+    pub repo_url: String,
+    /// COMMIT.
+    pub commit: CommitSha,
+    /// BRANCH: for a tag its name, for a pull request `pull/N/head`.
+    pub branch: String,
+    /// FLAVOR.
+    pub flavor: Flavor,
+    /// REF; none where the build was dispatched without it.
+    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
+    pub git_ref: Option<String>,
+    /// EVENT; none where the build was dispatched without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventKind>,
+    /// The login of who acted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<String>,
+    /// The pull request's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<u64>,
+    /// Whether the build may see the repository's secrets.
+    pub trusted: bool,
+}
+
+/// How the workspace is made: `GET /v1/workspace`, for `prepare` alone.
+#[derive(Debug, Clone)]
+pub struct Checkout {
+    /// Submodules as well.
+    pub submodules: bool,
+    /// Files of git LFS as well.
+    pub lfs: bool,
+    /// For a repository that is not everybody's.
+    pub credential: Option<Credential>,
+}
+
+/// What git shows to a forge.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Only for addresses that begin so: the repository's own, or for a trusted build with submodules its whole forge.
+    pub scope: String,
+    /// The user's name of HTTP basic authentication; forges look at the password.
+    pub user: String,
+    /// The forge token.
+    pub password: Secret,
+}
+
+/// All that a session is given.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// What the build is.
+    pub facts: Facts,
+    /// How its workspace is made.
+    pub checkout: Checkout,
+    /// `inject`, byte for byte; none for a build that is not trusted, or where there is none.
+    pub inject: Option<Secret>,
+}
+
+/// The one place where secrets of a grant become bytes: on their way to the controller.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    build: Facts,
+    checkout: WireCheckout,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inject: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireCheckout {
+    submodules: bool,
+    lfs: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<WireCredential>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireCredential {
+    scope: String,
+    user: String,
+    password: String,
+}
+
+impl From<&Checkout> for WireCheckout {
+    fn from(checkout: &Checkout) -> Self {
+        let credential = checkout.credential.as_ref().map(|credential| WireCredential {
+            scope: credential.scope.clone(),
+            user: credential.user.clone(),
+            password: credential.password.expose().to_owned(),
+        });
+        Self { submodules: checkout.submodules, lfs: checkout.lfs, credential }
+    }
+}
+
+impl From<WireCheckout> for Checkout {
+    fn from(wire: WireCheckout) -> Self {
+        let credential = wire.credential.map(|credential| Credential {
+            scope: credential.scope,
+            user: credential.user,
+            password: Secret::new(credential.password),
+        });
+        Self { submodules: wire.submodules, lfs: wire.lfs, credential }
+    }
+}
+
+impl Checkout {
+    /// As JSON with the credential in it: for the socket between controller and `prepare`, and nothing else.
+    ///
+    /// # Errors
+    /// Never for a value of ours.
+    pub fn to_wire(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&WireCheckout::from(self))
+    }
+
+    /// Reads [`Checkout::to_wire`].
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_wire(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice::<WireCheckout>(bytes).map(Self::from)
+    }
+}
+
+impl Grant {
+    /// As JSON with the secrets in it: for the way to the controller, and nothing else.
+    ///
+    /// # Errors
+    /// Never for a value of ours.
+    pub fn to_wire(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(&Wire {
+            build: self.facts.clone(),
+            checkout: WireCheckout::from(&self.checkout),
+            inject: self.inject.as_ref().map(|secret| secret.expose().to_owned()),
+        })
+    }
+
+    /// Reads [`Grant::to_wire`].
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn from_wire(bytes: &[u8]) -> serde_json::Result<Self> {
+        let wire: Wire = serde_json::from_slice(bytes)?;
+        Ok(Self { facts: wire.build, checkout: wire.checkout.into(), inject: wire.inject.map(Secret::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant() -> Grant {
+        Grant {
+            facts: Facts {
+                repo_url: "https://git.example/o/r.git".to_owned(),
+                commit: "0123456789012345678901234567890123456789".parse().unwrap(),
+                branch: "main".to_owned(),
+                flavor: "default".parse().unwrap(),
+                git_ref: Some("refs/heads/main".to_owned()),
+                event: Some(EventKind::Push),
+                sender: Some("quentin".to_owned()),
+                pull_request: None,
+                trusted: true,
+            },
+            checkout: Checkout {
+                submodules: true,
+                lfs: false,
+                credential: Some(Credential {
+                    scope: "https://git.example/".to_owned(),
+                    user: "albatros".to_owned(),
+                    password: Secret::new("c0ffee"),
+                }),
+            },
+            inject: Some(Secret::new("A=1\n")),
+        }
+    }
+
+    #[test]
+    fn a_grant_survives_its_way() {
+        let read = Grant::from_wire(&grant().to_wire().unwrap()).unwrap();
+        assert_eq!(read.facts, grant().facts);
+        assert_eq!(read.inject.unwrap().expose(), "A=1\n");
+        let credential = read.checkout.credential.unwrap();
+        assert_eq!((credential.scope.as_str(), credential.password.expose()), ("https://git.example/", "c0ffee"));
+        assert!(read.checkout.submodules && !read.checkout.lfs);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", grant());
+        assert!(!shown.contains("c0ffee") && !shown.contains("A=1"), "{shown}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Parameters: the lines of `inject`, read as an env file.
