@@ -141,7 +141,7 @@ fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<O
         meta: meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
         payload: settings.secrets.clone(),
         timeout: settings.timeout,
-        inject: None,
+        grant: None,
     })
 }
 

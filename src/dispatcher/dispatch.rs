@@ -9,6 +9,7 @@ use super::App;
 use crate::api::forge::Forge;
 use crate::domain::builder::BuilderShape;
 use crate::domain::config::RepoConfig;
+use crate::domain::grant::Grant;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::key;
 use crate::domain::nomad::Job;
@@ -73,7 +74,6 @@ pub(crate) async fn advance(
     let shape = builder(app, &stored.value).await?;
     let fitted =
         plan::fit(&stored.value.meta, &shape, stored.value.trusted, config).map_err(AdvanceError::Permanent)?;
-    let inject = config.inject.clone().filter(|_| stored.value.trusted && fitted.payload.is_none());
     if hands_over_secrets(app, &stored.value, &shape, config) {
         check_ref(app, &stored.value, config).await?;
     }
@@ -87,7 +87,7 @@ pub(crate) async fn advance(
         meta: fitted.meta,
         payload: fitted.payload,
         timeout: config.timeout.get(),
-        inject,
+        grant: grant(app, &stored.value, config),
     };
     match app.engine.dispatch(&order).await {
         Ok(build) => name_child(app, claim, stored, build).await,
@@ -106,6 +106,14 @@ async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceErro
         // A right that is missing may be an agent that has just started: it answers so for a moment.
         EngineError::Unavailable(_) | EngineError::Refused(_) => passing(error),
     })
+}
+
+/// A local build's controller is handed at its start what others ask for.
+fn grant(app: &App, record: &Record, config: &RepoConfig) -> Option<Grant> {
+    match app.engine {
+        Engine::Nomad(_) => None,
+        Engine::Local(_) => Some(Grant::of(record, config)),
+    }
 }
 
 /// Whether the dispatch itself carries the repository's secrets.

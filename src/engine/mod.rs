@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::domain::builder::BuilderShape;
+use crate::domain::grant::Grant;
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::nomad::Snapshot;
 use crate::domain::secret::Secret;
@@ -31,8 +32,9 @@ pub struct Order {
     pub payload: Option<Secret>,
     /// The longest the executor may run; the local engine enforces it itself, on Nomad `serve` does.
     pub timeout: Duration,
-    /// Secrets for the script, where no payload carries them: used by the local engine alone until the exchange exists.
-    pub inject: Option<Secret>,
+    /// What the build may have; for the local engine alone, whose controller is handed it at its start. On Nomad the
+    /// controller asks for it.
+    pub grant: Option<Grant>,
 }
 
 /// Why a dispatch did not happen.

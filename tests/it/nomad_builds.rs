@@ -39,7 +39,7 @@ pub(crate) fn order() -> Order {
         meta: BTreeMap::from(meta),
         payload: Some(Secret::new("A=b\n")),
         timeout: Duration::from_secs(60),
-        inject: None,
+        grant: None,
     }
 }
 

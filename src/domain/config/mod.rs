@@ -40,6 +40,10 @@ pub struct RepoConfig {
     pub private: Option<bool>,
     /// `tokens`; absent means that `hook.token` does both.
     pub tokens: Option<PeopleTokens>,
+    /// `submodules`: the checkout has them too. Default false.
+    pub submodules: bool,
+    /// `lfs`: the checkout has the files of git LFS too. Default false.
+    pub lfs: bool,
     /// `timeout`, from the executor's start. Default 1h.
     pub timeout: Span,
 }

@@ -10,7 +10,7 @@ use crate::domain::duration::Span;
 use crate::domain::id::Flavor;
 use crate::domain::json;
 
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 14] = [
     "hook",
     "gitea",
     "forgejo",
@@ -22,6 +22,8 @@ const FIELDS: [&str; 12] = [
     "pull_requests",
     "private",
     "tokens",
+    "submodules",
+    "lfs",
     "timeout",
 ];
 const GITHUB_API: &str = "https://api.github.com";
@@ -42,6 +44,7 @@ impl RepoConfig {
         let claim_key = claim_key.ok_or_else(|| ConfigError("hook: needs a secret or a token".to_owned()))?;
         let (trusted, trusted_id) = trust(&root)?;
         let builders = root.get("builders").map(|f| f.object(&["default", "untrusted", "flavors"])).transpose()?;
+        let switch = |name| root.get(name).map_or(Ok(false), |field| field.boolean());
         let builder_of = |name| builders.as_ref().and_then(|b| b.get(name)).map(|field| field.parsed()).transpose();
         Ok(Self {
             claim_key,
@@ -57,6 +60,8 @@ impl RepoConfig {
             pull_requests: root.get("pull_requests").map_or(Ok(PullPolicy::default()), |f| pull_policy(&f))?,
             private: root.get("private").map(|f| f.boolean()).transpose()?,
             tokens: root.get("tokens").map(|f| people(&f)).transpose()?,
+            submodules: switch("submodules")?,
+            lfs: switch("lfs")?,
             timeout: root.get("timeout").map_or(Ok(DEFAULT_TIMEOUT), |f| f.parsed())?,
         })
     }

@@ -38,6 +38,7 @@ fn only_a_hook_is_required_and_the_rest_has_defaults() {
     assert_eq!(config.builder.as_str(), "builder");
     assert_eq!(config.timeout.to_string(), "1h");
     assert_eq!(config.pull_requests, PullPolicy::Hold);
+    assert!(!config.submodules && !config.lfs);
     assert!(config.forge.is_none() && config.tokens.is_none() && config.private.is_none());
     assert!(config.untrusted_builder.is_none() && config.inject.is_none() && config.repository_id.is_none());
 }
@@ -49,7 +50,8 @@ fn the_whole_table_is_read() {
         "trusted": {"senders": ["quentin", {"login": "lx", "id": 7}], "repository_id": 3}, "repository_id": 3,
         "builders": {"default": "b", "untrusted": "jail",
             "flavors": {"big": "builder-big", "rust": {"builder": "b2", "image": "rust:1"}, "bare": {"image": "alpine"}}},
-        "pull_requests": "build", "private": true, "tokens": {"read": ["r"], "act": ["a1", "a2"]}, "timeout": "90m"
+        "pull_requests": "build", "private": true, "tokens": {"read": ["r"], "act": ["a1", "a2"]}, "timeout": "90m",
+        "submodules": true, "lfs": true
     }))
     .unwrap();
     assert_eq!(config.claim_key.expose(), "new");
@@ -57,6 +59,7 @@ fn the_whole_table_is_read() {
     let forge = config.forge.unwrap();
     assert_eq!((forge.kind, forge.url.as_str()), (ForgeKind::Github, "https://api.github.com/"));
     assert_eq!(config.trusted[1], TrustedSender { login: "lx".to_owned(), id: Some(7) });
+    assert!(config.submodules && config.lfs);
     assert_eq!((config.repository_id, config.private, config.pull_requests), (Some(3), Some(true), PullPolicy::Build));
     let rust = &config.flavors[&"rust".parse().unwrap()];
     assert_eq!((rust.builder.as_ref().unwrap().as_str(), rust.image.as_deref()), ("b2", Some("rust:1")));
@@ -154,7 +157,7 @@ proptest! {
     #[test]
     fn a_field_nobody_knows_is_never_let_pass(name in "[a-z_]{1,12}") {
         let known = ["hook", "gitea", "forgejo", "github", "trusted", "repository_id", "inject", "builders",
-            "pull_requests", "private", "tokens", "timeout"];
+            "pull_requests", "private", "tokens", "submodules", "lfs", "timeout"];
         prop_assume!(!known.contains(&name.as_str()));
         let said = parse(&with(&name, json!({}))).unwrap_err().to_string();
         prop_assert_eq!(said, format!("configuration: {name}: unknown field"));

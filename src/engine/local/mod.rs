@@ -154,7 +154,7 @@ impl LocalEngine {
         builds.by_claim.insert(order.claim.clone(), id.clone());
         builds.by_id.insert(id.clone(), build.clone());
         drop(builds);
-        let secrets = order.payload.clone().or_else(|| order.inject.clone());
+        let secrets = order.payload.clone().or_else(|| order.grant.as_ref().and_then(|grant| grant.inject.clone()));
         tokio::spawn(launch::to_the_end(self.shared.clone(), build, order.timeout, secrets));
         Ok(id)
     }

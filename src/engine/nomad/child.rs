@@ -47,7 +47,7 @@ mod tests {
             meta: BTreeMap::from([("BRANCH".to_owned(), "main".to_owned())]),
             payload: Some(Secret::new("A=b\n")),
             timeout: Duration::from_secs(60),
-            inject: None,
+            grant: None,
         }
     }
 

@@ -133,7 +133,7 @@ impl Machine {
             meta: meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             payload: None,
             timeout: LONG,
-            inject: None,
+            grant: None,
         }
     }
 

@@ -1,70 +1,9 @@
-//! What one build may have: asked for once by its controller, decided by its record, never by its child's meta.
+//! A grant as bytes: on its way to the controller, and from there to `prepare`.
 
 use serde::{Deserialize, Serialize};
 
-use super::event::EventKind;
-use super::id::{CommitSha, Flavor};
-use super::secret::Secret;
-
-/// What a build is: `GET /v1/build` of its controller says it, with the build's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
-    /// REPO_URL.
-    pub repo_url: String,
-    /// COMMIT.
-    pub commit: CommitSha,
-    /// BRANCH: for a tag its name, for a pull request `pull/N/head`.
-    pub branch: String,
-    /// FLAVOR.
-    pub flavor: Flavor,
-    /// REF; none where the build was dispatched without it.
-    #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
-    pub git_ref: Option<String>,
-    /// EVENT; none where the build was dispatched without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<EventKind>,
-    /// The login of who acted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sender: Option<String>,
-    /// The pull request's number.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_request: Option<u64>,
-    /// Whether the build may see the repository's secrets.
-    pub trusted: bool,
-}
-
-/// How the workspace is made: `GET /v1/workspace`, for `prepare` alone.
-#[derive(Debug, Clone)]
-pub struct Checkout {
-    /// Submodules as well.
-    pub submodules: bool,
-    /// Files of git LFS as well.
-    pub lfs: bool,
-    /// For a repository that is not everybody's.
-    pub credential: Option<Credential>,
-}
-
-/// What git shows to a forge.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// Only for addresses that begin so: the repository's own, or for a trusted build with submodules its whole forge.
-    pub scope: String,
-    /// The user's name of HTTP basic authentication; forges look at the password.
-    pub user: String,
-    /// The forge token.
-    pub password: Secret,
-}
-
-/// All that a session is given.
-#[derive(Debug, Clone)]
-pub struct Grant {
-    /// What the build is.
-    pub facts: Facts,
-    /// How its workspace is made.
-    pub checkout: Checkout,
-    /// `inject`, byte for byte; none for a build that is not trusted, or where there is none.
-    pub inject: Option<Secret>,
-}
+use super::{Checkout, Credential, Facts, Grant};
+use crate::domain::secret::Secret;
 
 /// The one place where secrets of a grant become bytes: on their way to the controller.
 #[derive(Serialize, Deserialize)]
@@ -156,6 +95,7 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::event::EventKind;
 
     fn grant() -> Grant {
         Grant {

@@ -1,0 +1,144 @@
+//! What a build is given, by its record and its repository's configuration.
+
+use url::Url;
+
+use super::{Checkout, Credential, Facts, Grant};
+use crate::domain::config::{ForgeConfig, ForgeKind, RepoConfig};
+use crate::domain::record::Record;
+use crate::domain::repo_url::RepoUrl;
+
+/// What `api.github.com` calls its repositories' host.
+const GITHUB: (&str, &str) = ("api.github.com", "github.com");
+
+impl Grant {
+    /// Exactly what the build of `record` may have. The credential goes to every build, for `prepare` fetches private
+    /// repositories also for a stranger's pull request, and no script ever sees it; `inject` to trusted ones alone.
+    #[must_use]
+    pub fn of(record: &Record, config: &RepoConfig) -> Self {
+        let facts = Facts {
+            repo_url: record.repo.clone(),
+            commit: record.commit.clone(),
+            branch: record.branch.clone(),
+            flavor: record.flavor.clone(),
+            git_ref: Some(record.git_ref.clone()),
+            event: Some(record.event),
+            sender: Some(record.sender.login.clone()).filter(|login| !login.is_empty()),
+            pull_request: record.pull.as_ref().map(|pull| pull.number),
+            trusted: record.trusted,
+        };
+        // A stranger's list of submodules must not choose what our token reads.
+        let whole_forge = record.trusted && config.submodules;
+        let credential = config.forge.as_ref().and_then(|forge| credential(forge, &record.repo, whole_forge));
+        let checkout = Checkout { submodules: config.submodules, lfs: config.lfs, credential };
+        let inject = config.inject.clone().filter(|secrets| record.trusted && !secrets.expose().is_empty());
+        Self { facts, checkout, inject }
+    }
+}
+
+/// The forge's token, for a repository of that very forge.
+fn credential(forge: &ForgeConfig, repo: &str, whole_forge: bool) -> Option<Credential> {
+    let url = Url::parse(repo.parse::<RepoUrl>().ok()?.canonical()).ok()?;
+    let mut home = forge.url.clone();
+    if forge.kind == ForgeKind::Github && home.host_str() == Some(GITHUB.0) {
+        home.set_host(Some(GITHUB.1)).ok()?;
+    }
+    if url.origin() != home.origin() {
+        return None;
+    }
+    let scope = if whole_forge { format!("{}/", url.origin().ascii_serialization()) } else { repo.to_owned() };
+    let user = match forge.kind {
+        ForgeKind::Gitea => "albatros",
+        ForgeKind::Github => "x-access-token",
+    };
+    Some(Credential { scope, user: user.to_owned(), password: forge.token.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const REPO: &str = "https://git.example/o/r.git";
+
+    fn record(repo: &str, trusted: bool) -> Record {
+        serde_json::from_value(json!({
+            "version": 1, "nonce": "n", "repo": repo, "canonical": repo, "ref": "refs/heads/main", "branch": "main",
+            "before": "", "commit": "1".repeat(40), "flavor": "big", "event": "push",
+            "sender": {"login": "quentin"}, "trusted": trusted, "private": true, "builder": "builder",
+            "namespace": "ci", "meta": {}, "created": "2026-11-21T00:00:00Z", "phase": {"is": "claimed"},
+        }))
+        .unwrap()
+    }
+
+    fn grant(repo: &str, trusted: bool, fields: Value) -> Grant {
+        let mut config = json!({"hook": {"secret": "s"}, "inject": "A=1"});
+        config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Grant::of(&record(repo, trusted), &RepoConfig::parse(config.to_string().as_bytes()).unwrap())
+    }
+
+    fn scope(repo: &str, trusted: bool, fields: Value) -> Option<String> {
+        grant(repo, trusted, fields).checkout.credential.map(|credential| credential.scope)
+    }
+
+    #[test]
+    fn the_facts_are_the_record_s() {
+        let mut record = record(REPO, false);
+        record.pull = serde_json::from_value(json!({"number": 7, "origin": "fork"})).unwrap();
+        let config = RepoConfig::parse(br#"{"hook":{"secret":"s"}}"#).unwrap();
+        let facts = Grant::of(&record, &config).facts;
+        assert_eq!((facts.repo_url.as_str(), facts.branch.as_str()), (REPO, "main"));
+        assert_eq!((facts.flavor.as_str(), facts.commit.as_str()), ("big", "1".repeat(40).as_str()));
+        assert_eq!((facts.git_ref.as_deref(), facts.sender.as_deref()), (Some("refs/heads/main"), Some("quentin")));
+        assert_eq!((facts.pull_request, facts.trusted), (Some(7), false));
+    }
+
+    #[test]
+    fn only_a_trusted_build_gets_secrets_and_none_gets_empty_ones() {
+        assert_eq!(grant(REPO, true, json!({})).inject.unwrap().expose(), "A=1");
+        assert!(grant(REPO, false, json!({})).inject.is_none());
+        assert!(grant(REPO, true, json!({"inject": ""})).inject.is_none());
+    }
+
+    #[test]
+    fn every_build_gets_the_credential_of_its_own_repository_s_forge() {
+        let gitea = json!({"gitea": {"url": "https://git.example/", "token": "t"}});
+        for trusted in [true, false] {
+            let credential = grant(REPO, trusted, gitea.clone()).checkout.credential.unwrap();
+            assert_eq!((credential.scope.as_str(), credential.password.expose()), (REPO, "t"));
+        }
+        assert_eq!(scope("https://GIT.example:443/o/r", true, gitea.clone()).unwrap(), "https://GIT.example:443/o/r");
+        assert_eq!(scope(REPO, true, json!({})), None, "no token is configured");
+    }
+
+    #[test]
+    fn a_token_goes_to_no_other_forge() {
+        let gitea = json!({"gitea": {"url": "https://git.example", "token": "t"}, "submodules": true});
+        for repo in [
+            "http://git.example/o/r",
+            "https://git.example:8443/o/r",
+            "https://git.example.evil/o/r",
+            "https://sub.git.example/o/r",
+        ] {
+            assert_eq!(scope(repo, true, gitea.clone()), None, "{repo}");
+        }
+    }
+
+    #[test]
+    fn github_s_token_is_for_its_repositories_host() {
+        let github = json!({"github": {"token": "t"}});
+        assert_eq!(scope("https://github.com/o/r", true, github.clone()).unwrap(), "https://github.com/o/r");
+        assert_eq!(scope("https://api.github.com/o/r", true, github), None);
+        let own = json!({"github": {"url": "https://ghe.example/api/v3", "token": "t"}});
+        assert_eq!(scope("https://ghe.example/o/r", true, own).unwrap(), "https://ghe.example/o/r");
+    }
+
+    #[test]
+    fn submodules_widen_a_trusted_build_s_credential_to_its_forge() {
+        let fields = json!({"gitea": {"url": "https://git.example", "token": "t"}, "submodules": true, "lfs": true});
+        assert_eq!(scope(REPO, true, fields.clone()).unwrap(), "https://git.example/");
+        assert_eq!(scope(REPO, false, fields.clone()).unwrap(), REPO);
+        let checkout = grant(REPO, false, fields).checkout;
+        assert!(checkout.submodules && checkout.lfs);
+    }
+}
