@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::App;
 use crate::api::forge::Forge;
-use crate::domain::builder::BuilderShape;
+use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
 use crate::domain::grant::Grant;
 use crate::domain::id::{BuildId, ClaimId};
@@ -21,8 +21,6 @@ use crate::registry::{Entry, Stored, Written};
 
 /// Tries of one write against other writers of the same record; each lost one means that another got through.
 const TRIES: usize = 10;
-/// The values that every child has, whatever its builder declares.
-const ALWAYS: [&str; 4] = ["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"];
 
 /// What became of the record.
 #[derive(Debug)]

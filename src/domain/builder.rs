@@ -2,6 +2,9 @@
 
 use super::nomad::{Job, Task};
 
+/// The meta keys that every builder takes and every dispatch carries.
+pub const ALWAYS: [&str; 4] = ["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"];
+
 /// Whether a builder takes a payload; Nomad's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PayloadMode {

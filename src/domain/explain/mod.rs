@@ -7,7 +7,7 @@ use std::error::Error;
 
 use serde::Serialize;
 
-use super::builder::{BuilderError, BuilderShape};
+use super::builder::{ALWAYS, BuilderError, BuilderShape};
 use super::config::RepoConfig;
 use super::delivery::{self, Incoming};
 use super::event::{Change, Event, EventKind, PullOrigin};
@@ -68,8 +68,6 @@ pub struct Explanation {
     pub claim: Option<ClaimId>,
 }
 
-/// The values that are planned for a builder that nobody has shown.
-const ALWAYS: [&str; 4] = ["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"];
 /// What `serve` takes unless told otherwise (`ALBATROS_BODY_LIMIT`).
 pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
 
@@ -211,6 +209,7 @@ fn fitted(
     }
 }
 
+/// What is planned for a builder that nobody has shown.
 fn four(meta: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let has = |key: &str| ALWAYS.contains(&key);
     meta.iter().filter(|(key, _)| has(key)).map(|(key, value)| (key.clone(), value.clone())).collect()

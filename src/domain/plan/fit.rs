@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::builder::{BuilderShape, PayloadMode};
+use crate::domain::builder::{ALWAYS, BuilderShape, PayloadMode};
 use crate::domain::config::RepoConfig;
 use crate::domain::secret::Secret;
 
@@ -10,9 +10,6 @@ use crate::domain::secret::Secret;
 pub const MAX_PAYLOAD: usize = 16 * 1024;
 /// What a builder that takes no payload cannot be given.
 pub const FORBIDDEN_PAYLOAD: &str = "the builder forbids a payload, so the repository's secrets cannot reach the build";
-
-/// The values that go with every dispatch.
-const ALWAYS: [&str; 4] = ["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"];
 
 /// What is sent with the dispatch.
 #[derive(Debug, Clone)]

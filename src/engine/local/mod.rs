@@ -30,7 +30,7 @@ pub use supervise::{SuperviseError, SuperviseSettings, run as supervise};
 
 use self::build::{Build, End, Recorded, State};
 use super::{Child, DispatchError, EngineError, Hint, LogSource, LogStream, Order};
-use crate::domain::builder::{BuilderShape, PayloadMode};
+use crate::domain::builder::{ALWAYS, BuilderShape, PayloadMode};
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::nomad::Snapshot;
 
@@ -131,7 +131,7 @@ impl LocalEngine {
     pub(super) async fn builder(&self, _name: &BuilderName) -> Result<BuilderShape, EngineError> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Ok(BuilderShape {
-            meta_required: words(&["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"]),
+            meta_required: words(&ALWAYS),
             meta_optional: words(&["REF", "EVENT", "SENDER", "PULL_REQUEST", "TRUSTED", "ALBATROS_CLAIM", "IMAGE"]),
             payload: PayloadMode::Optional,
             has_controller: false,
