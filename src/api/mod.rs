@@ -2,7 +2,9 @@
 
 pub mod albatros;
 pub mod consul;
+pub mod controller;
 pub mod forge;
 pub mod git;
 pub mod http;
 pub mod nomad;
+pub mod session;

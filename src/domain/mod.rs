@@ -23,6 +23,7 @@ pub mod outcome;
 pub mod params;
 mod percent;
 pub mod plan;
+pub mod problem;
 pub mod record;
 pub mod repo_url;
 pub mod report;

@@ -1,5 +1,7 @@
 //! The runner group's own vocabulary: tasks, files in the shared directory, exit codes. Both sides of each read it here.
 
+use super::problem;
+
 /// The task that serves the API to the script.
 pub const CONTROLLER: &str = "controller";
 /// The name and the audience of the controller's workload identity.
@@ -51,6 +53,16 @@ impl Ended {
     #[must_use]
     pub fn code(self) -> u8 {
         ENDINGS.iter().find(|(ended, ..)| *ended == self).map_or(u8::MAX, |(_, code, _)| *code)
+    }
+
+    /// By the type of a controller's final refusal.
+    #[must_use]
+    pub fn of_problem(kind: &str) -> Option<Self> {
+        match kind {
+            problem::COMMIT_GONE => Some(Self::CommitGone),
+            problem::NO_ANSWER => Some(Self::NoAnswer),
+            _ => None,
+        }
     }
 
     /// For people: why the build ended, if `task` is one of ours and `code` one of these.

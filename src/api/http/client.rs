@@ -208,3 +208,33 @@ pub fn forge_client(extra: Option<&Path>) -> Result<Client, EndpointError> {
     });
     client.map_err(|source| EndpointError::Tls { service: "the forge", source })
 }
+
+/// A client for plain HTTP on this machine, over a socket where `socket` names one: no proxy and no authority, so that it
+/// is made in no time.
+///
+/// # Errors
+/// When there can be no client.
+pub fn local_client(socket: Option<&Path>) -> Result<Client, EndpointError> {
+    let mut builder = bare().http1_only().no_proxy().tls_certs_only([]);
+    if let Some(socket) = socket {
+        builder = builder.unix_socket(socket);
+    }
+    builder.build().map_err(|source| EndpointError::Tls { service: "the controller", source })
+}
+
+/// The client for one server at `base`: with `ca` that authority alone is trusted, else the public ones.
+///
+/// # Errors
+/// When `ca` cannot be read, or there can be no client.
+pub fn service_client(base: &Url, ca: Option<&Path>) -> Result<Client, EndpointError> {
+    let mut builder = bare().http1_only();
+    builder = match ca {
+        Some(path) => builder.tls_certs_only(read_ca(&CaSource::File(path.to_owned()))?),
+        None if base.scheme() == "http" => builder.tls_certs_only([]),
+        None => builder,
+    };
+    if is_loopback(base) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|source| EndpointError::Tls { service: "the server", source })
+}
