@@ -5,6 +5,8 @@
 
 mod access;
 mod answer;
+mod archive;
+mod bin;
 mod body;
 mod builds;
 mod claim;
@@ -39,6 +41,7 @@ use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
 
+use archive::Archives;
 use body::Bodies;
 use health::Readiness;
 use known::KnownBuilds;
@@ -63,7 +66,7 @@ pub struct Settings {
     pub queue_limit: Duration,
     /// `ALBATROS_UNKNOWN_LIMIT`.
     pub unknown_limit: Duration,
-    /// Where logs are spooled while they are read.
+    /// Where logs are spooled while they are read, and the program that builds fetch.
     pub spool: PathBuf,
     /// Bearers of the instance itself (`dev` makes one up); repositories have their own.
     pub people: PeopleTokens,
@@ -86,6 +89,7 @@ pub struct App {
     pub(crate) readiness: Readiness,
     pub(crate) bodies: Bodies,
     pub(crate) refusals: Refusals,
+    pub(crate) archives: Archives,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -104,6 +108,7 @@ impl App {
         shutdown: CancellationToken,
     ) -> SharedApp {
         let logs = LogHub::new(settings.spool.clone(), shutdown.clone());
+        let archives = Archives::new(settings.spool.clone());
         Arc::new(Self {
             settings,
             engine,
@@ -115,6 +120,7 @@ impl App {
             readiness: Readiness::default(),
             bodies: Bodies::default(),
             refusals: Refusals::default(),
+            archives,
             shutdown,
         })
     }

@@ -11,6 +11,7 @@ pub mod claim;
 pub mod config;
 pub mod delivery;
 pub mod duration;
+pub mod elf;
 pub mod event;
 pub mod explain;
 pub mod git_ref;
