@@ -17,6 +17,7 @@ pub mod explain;
 pub mod git_ref;
 pub mod grant;
 pub mod id;
+pub mod identity;
 pub mod json;
 pub mod key;
 pub mod nomad;
