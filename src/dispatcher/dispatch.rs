@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::App;
-use crate::api::forge::Forge;
+use super::on_ref::{self, OffRef};
 use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
 use crate::domain::grant::Grant;
@@ -73,7 +73,10 @@ pub(crate) async fn advance(
     let fitted =
         plan::fit(&stored.value.meta, &shape, stored.value.trusted, config).map_err(AdvanceError::Permanent)?;
     if hands_over_secrets(app, &stored.value, &shape, config) {
-        check_ref(app, &stored.value, config).await?;
+        on_ref::check(app, &stored.value, config).await.map_err(|why| match why {
+            OffRef::Gone => AdvanceError::Permanent(why.to_string()),
+            OffRef::Unasked(error) => passing(error),
+        })?;
     }
     let stored = match note_payload(app, claim, stored, &fitted, config).await? {
         Noted::Ready(stored) => *stored,
@@ -122,17 +125,6 @@ fn hands_over_secrets(app: &App, record: &Record, shape: &BuilderShape, config: 
         Engine::Local(_) => true,
     };
     record.trusted && there_are && with_dispatch
-}
-
-/// An old signed delivery may be sent again after its commit was taken back: it must get no secrets.
-async fn check_ref(app: &App, record: &Record, config: &RepoConfig) -> Result<(), AdvanceError> {
-    let Some(forge) = &config.forge else { return Ok(()) };
-    let forge = Forge::new(app.forge_client.clone(), forge, &record.repo).map_err(passing)?;
-    match forge.holds(&record.git_ref, &record.commit).await {
-        Ok(true) => Ok(()),
-        Ok(false) => Err(AdvanceError::Permanent("commit is no longer on REF".to_owned())),
-        Err(error) => Err(passing(error)),
-    }
 }
 
 enum Noted {

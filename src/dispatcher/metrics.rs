@@ -57,6 +57,23 @@ pub(crate) struct PostLabel {
     pub(crate) result: PostResult,
 }
 
+/// What became of a controller that asked for its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum SessionResult {
+    /// It has it.
+    Granted,
+    /// It has to ask again.
+    Later,
+    /// It gets none.
+    Refused,
+}
+
+/// The label of sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct SessionLabel {
+    pub(crate) result: SessionResult,
+}
+
 /// The instance's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -69,6 +86,8 @@ pub(crate) struct Metrics {
     pub(crate) builds: Family<OutcomeLabel, Counter>,
     /// Status posts by result.
     pub(crate) statuses: Family<PostLabel, Counter>,
+    /// Sessions that controllers with a valid token asked for, by result.
+    pub(crate) sessions: Family<SessionLabel, Counter>,
     /// Readers of logs now.
     pub(crate) log_readers: Gauge,
     /// Log streams open at the engine now.
@@ -88,13 +107,15 @@ impl Metrics {
         registry.register("builds", "Ended builds of public repositories, by outcome", builds.clone());
         let statuses = Family::default();
         registry.register("statuses", "Commit statuses, by what became of the post", statuses.clone());
+        let sessions = Family::default();
+        registry.register("sessions", "Sessions of builds, by what became of the request", sessions.clone());
         let log_readers = Gauge::default();
         registry.register("log_readers", "Readers of logs now", log_readers.clone());
         let log_upstreams = Gauge::default();
         registry.register("log_upstreams", "Log streams read from the engine now", log_upstreams.clone());
         let follower = Gauge::default();
         registry.register("follower", "1 on the replica that finishes claims and posts statuses", follower.clone());
-        Self { registry, hooks, hook_seconds, builds, statuses, log_readers, log_upstreams, follower }
+        Self { registry, hooks, hook_seconds, builds, statuses, sessions, log_readers, log_upstreams, follower }
     }
 
     /// The text format of OpenMetrics.

@@ -19,10 +19,12 @@ mod known;
 mod listen;
 mod logs;
 mod metrics;
+mod on_ref;
 mod outlet;
 mod people;
 mod refusals;
 mod routes;
+mod session;
 mod shared;
 mod trigger;
 mod verdict;
@@ -48,6 +50,7 @@ use known::KnownBuilds;
 use logs::LogHub;
 use metrics::Metrics;
 use refusals::Refusals;
+use session::Sessions;
 
 /// What `serve` was told, after parsing; `cli::settings` makes it.
 #[derive(Debug, Clone)]
@@ -90,6 +93,7 @@ pub struct App {
     pub(crate) bodies: Bodies,
     pub(crate) refusals: Refusals,
     pub(crate) archives: Archives,
+    pub(crate) sessions: Sessions,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -121,6 +125,7 @@ impl App {
             bodies: Bodies::default(),
             refusals: Refusals::default(),
             archives,
+            sessions: Sessions::default(),
             shutdown,
         })
     }

@@ -29,6 +29,13 @@ impl Refusals {
         }
     }
 
+    /// The same for who has no token that holds.
+    pub(crate) fn log_token(&self, reason: &str) {
+        if let Some(left_out) = self.due(Instant::now()) {
+            tracing::warn!(reason, left_out, "a token was refused");
+        }
+    }
+
     /// How many refusals were left out before this one; none when this one is left out too.
     fn due(&self, now: Instant) -> Option<u64> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{SharedApp, bin, builds, health, hook, logs, people, trigger};
+use super::{SharedApp, bin, builds, health, hook, logs, people, session, trigger};
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
 pub(crate) fn routes(app: SharedApp) -> Router {
@@ -19,6 +19,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/builds/claim/{claim}/approve", post(people::approve))
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
+        .route("/session", post(session::exchange))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/metrics", get(health::metrics))

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{EventKind, Pull, Sender};
 use super::id::{BuildId, BuilderName, CommitSha, Flavor};
 use super::outcome::Outcome;
+use super::report::TestCounts;
 use super::status::Posted;
 
 /// The version that this program writes; another one is left alone.
@@ -68,6 +69,12 @@ pub struct Record {
     /// The child, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<BuildId>,
+    /// SHA-256 (hex) of the secret that the build's controller made up, once it has been given what it may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The tests that the build has reported, counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
     /// When the executor was first seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -166,6 +173,9 @@ pub struct Done {
     pub pull_request: Option<u64>,
     /// Only readers with a credential may see it.
     pub private: bool,
+    /// The tests that the build has reported, counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestCounts>,
     /// What other versions wrote.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
@@ -190,6 +200,7 @@ impl Done {
             event: record.event,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
             private: record.private,
+            tests: record.tests,
             other: serde_json::Map::new(),
         }
     }

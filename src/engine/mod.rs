@@ -11,7 +11,8 @@ use bytes::Bytes;
 use crate::domain::builder::BuilderShape;
 use crate::domain::grant::Grant;
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
-use crate::domain::nomad::Snapshot;
+use crate::domain::identity::{Identity, IdentityError};
+use crate::domain::nomad::{Allocation, Job, Snapshot};
 use crate::domain::secret::Secret;
 
 pub use local::{
@@ -63,6 +64,29 @@ pub enum EngineError {
     /// A right is missing, or the request makes no sense to it.
     #[error("the engine refused: {0}")]
     Refused(String),
+}
+
+/// Why nobody knows who the bearer of a token is.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// Builds here have no identities: they are given what they may have at their start.
+    #[error("builds of this server have no identities")]
+    None,
+    /// It is not a token of this cluster for us, or not any more.
+    #[error(transparent)]
+    Refused(#[from] IdentityError),
+    /// The engine's keys could not be read; a later try may succeed.
+    #[error("the engine's keys cannot be read")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An allocation and the job that it is one of, as they are now.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// The allocation, of whatever namespace.
+    pub allocation: Allocation,
+    /// The job of that id in our namespace.
+    pub job: Job,
 }
 
 /// Which of a task's two streams.
@@ -214,6 +238,22 @@ impl Engine {
     /// Hints about builds, without end; reconnects by itself.
     pub async fn hints(&self) -> tokio::sync::mpsc::Receiver<Hint> {
         each!(self, hints())
+    }
+
+    /// What the token of a workload says, once it is checked.
+    ///
+    /// # Errors
+    /// See [`IdentifyError`].
+    pub async fn identify(&self, token: &Secret) -> Result<Identity, IdentifyError> {
+        each!(self, identify(token))
+    }
+
+    /// An allocation with its job; none where either is not there.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn placed(&self, allocation: &str) -> Result<Option<Placed>, EngineError> {
+        each!(self, placed(allocation))
     }
 
     /// The rights that are missing, a sentence each; empty when all is well.

@@ -6,6 +6,7 @@
 mod error;
 mod events;
 mod frames;
+mod identity;
 mod jobs;
 mod lines;
 mod probe;

@@ -223,6 +223,8 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         approved: None,
         phase,
         build: None,
+        session: None,
+        tests: None,
         started: None,
         finished: None,
         stop: None,

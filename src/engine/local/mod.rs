@@ -29,10 +29,12 @@ pub use rooms::remove as remove_tree;
 pub use supervise::{SuperviseError, SuperviseSettings, run as supervise};
 
 use self::build::{Build, End, Recorded, State};
-use super::{Child, DispatchError, EngineError, Hint, LogSource, LogStream, Order};
+use super::{Child, DispatchError, EngineError, Hint, IdentifyError, LogSource, LogStream, Order, Placed};
 use crate::domain::builder::{ALWAYS, BuilderShape, PayloadMode};
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
+use crate::domain::identity::Identity;
 use crate::domain::nomad::Snapshot;
+use crate::domain::secret::Secret;
 
 /// What a local engine was told.
 #[derive(Debug, Clone)]
@@ -209,6 +211,14 @@ impl LocalEngine {
         let _ = sender.try_send(Hint::All);
         self.shared.watchers().push(sender);
         receiver
+    }
+
+    pub(super) async fn identify(&self, _token: &Secret) -> Result<Identity, IdentifyError> {
+        Err(IdentifyError::None)
+    }
+
+    pub(super) async fn placed(&self, _allocation: &str) -> Result<Option<Placed>, EngineError> {
+        Ok(None)
     }
 
     pub(super) async fn check(&self) -> Result<Vec<String>, EngineError> {

@@ -5,6 +5,7 @@ mod child;
 mod dispatch;
 mod log;
 mod news;
+mod ring;
 
 use std::sync::Arc;
 
@@ -13,11 +14,14 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use self::builders::Builders;
 use self::log::Follower;
 use self::news::News;
-use super::{Child, DispatchError, EngineError, Hint, LogSource, LogStream, Order};
+use self::ring::KeyRing;
+use super::{Child, DispatchError, EngineError, Hint, IdentifyError, LogSource, LogStream, Order, Placed};
 use crate::api::nomad::{Nomad, NomadError, PageQuery};
 use crate::domain::builder::BuilderShape;
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
+use crate::domain::identity::Identity;
 use crate::domain::nomad::Snapshot;
+use crate::domain::secret::Secret;
 
 /// Log streams that are open at a time; an agent takes 100 connections of one address, and short calls need some.
 const STREAMS: usize = 60;
@@ -40,6 +44,7 @@ pub struct NomadEngine {
     nomad: Nomad,
     builders: Builders,
     news: News,
+    keys: KeyRing,
     streams: Arc<Semaphore>,
 }
 
@@ -48,7 +53,8 @@ impl NomadEngine {
     #[must_use]
     pub fn new(nomad: Nomad) -> Self {
         let news = News::new(nomad.clone());
-        Self { nomad, builders: Builders::default(), news, streams: Arc::new(Semaphore::new(STREAMS)) }
+        let streams = Arc::new(Semaphore::new(STREAMS));
+        Self { nomad, builders: Builders::default(), news, keys: KeyRing::default(), streams }
     }
 
     pub(super) async fn builder(&self, name: &BuilderName) -> Result<BuilderShape, EngineError> {
@@ -142,6 +148,16 @@ impl NomadEngine {
         hints
     }
 
+    pub(super) async fn identify(&self, token: &Secret) -> Result<Identity, IdentifyError> {
+        self.keys.verify(&self.nomad, token.expose()).await
+    }
+
+    pub(super) async fn placed(&self, allocation: &str) -> Result<Option<Placed>, EngineError> {
+        let Some(allocation) = self.nomad.allocation(allocation).await? else { return Ok(None) };
+        let job = self.nomad.job(&allocation.job_id).await?;
+        Ok(job.map(|job| Placed { allocation, job }))
+    }
+
     pub(super) async fn check(&self) -> Result<Vec<String>, EngineError> {
         let namespace = self.nomad.namespace();
         if !self.nomad.has_namespace().await? {
@@ -149,7 +165,13 @@ impl NomadEngine {
         }
         let missing = self.nomad.missing_rights().await?;
         let sentence = |name: &str| format!("Nomad: the right {name} in namespace \"{namespace}\" is missing");
-        Ok(missing.into_iter().map(|right| sentence(right.name())).collect())
+        let mut missing: Vec<String> = missing.into_iter().map(|right| sentence(right.name())).collect();
+        match self.nomad.signing_keys().await {
+            Ok(keys) if keys.is_empty() => missing.push("Nomad shows no key of workload identities".to_owned()),
+            Ok(_) => {}
+            Err(error) => missing.push(format!("{error}: no build can prove which one it is")),
+        }
+        Ok(missing)
     }
 }
 

@@ -17,6 +17,7 @@ mod push;
 mod ready;
 mod refused;
 mod replayed;
+mod session;
 mod strangers;
 mod takeover;
 mod trouble;

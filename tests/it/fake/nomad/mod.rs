@@ -5,6 +5,7 @@ mod cluster;
 mod dispatch;
 mod drive;
 mod events;
+mod identity;
 mod life;
 mod list;
 mod logs;
@@ -20,6 +21,8 @@ use tokio::sync::watch;
 use super::fault::Faults;
 use super::wire::{Call, PATIENCE, Service, Wire, text};
 use cluster::Cluster;
+pub(crate) use identity::KEYS;
+use identity::Signers;
 pub(crate) use shape::Builder;
 
 /// A Nomad server with one client.
@@ -33,6 +36,7 @@ pub(crate) struct Nomad {
 struct State {
     cluster: Mutex<Cluster>,
     changed: watch::Sender<()>,
+    signers: Signers,
 }
 
 impl State {
@@ -51,7 +55,11 @@ impl Nomad {
     /// Starts without jobs, on a free port.
     pub(crate) async fn start() -> Self {
         let cluster = Cluster { index: 10, ..Cluster::default() };
-        let state = Arc::new(State { cluster: Mutex::new(cluster), changed: watch::channel(()).0 });
+        let state = Arc::new(State {
+            cluster: Mutex::new(cluster),
+            changed: watch::channel(()).0,
+            signers: Signers::default(),
+        });
         Self { wire: Wire::start(state.clone()).await, state }
     }
 
@@ -217,6 +225,9 @@ impl Service for State {
             let right = capability(&call.method, &path).is_none_or(|right| !cluster.deny.contains(right));
             (authentic, authentic && right)
         });
+        if call.path == KEYS {
+            return self.signers.shown();
+        }
         if let ["v1", "event", "stream"] = path.as_slice() {
             return events::answer(self, &call, allowed);
         }

@@ -1,0 +1,33 @@
+//! Whose session it is: the secret that a controller made up, of which the record keeps the hash.
+
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::domain::record::Record;
+use crate::domain::secret::Secret;
+
+/// 32 bytes in hexadecimal digits.
+const LENGTH: usize = 64;
+
+/// The hash of a secret.
+#[derive(Debug, Clone)]
+pub(super) struct Proof(String);
+
+impl Proof {
+    /// None for a secret that is not 64 hexadecimal digits: it might be guessed.
+    pub(super) fn of(secret: &Secret) -> Option<Self> {
+        let text = secret.expose();
+        let fits = text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        fits.then(|| Self(hex::encode(Sha256::digest(text))))
+    }
+
+    /// Whether the record's session was made with this secret.
+    pub(super) fn is_of(&self, record: &Record) -> bool {
+        record.session.as_ref().is_some_and(|known| bool::from(known.as_bytes().ct_eq(self.0.as_bytes())))
+    }
+
+    /// What the record keeps.
+    pub(super) fn into_session(self) -> String {
+        self.0
+    }
+}

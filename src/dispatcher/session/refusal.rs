@@ -1,0 +1,145 @@
+//! What a controller is told when it is not given what it asks for (RFC 9457).
+
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::dispatcher::answer::Problem;
+use crate::dispatcher::on_ref::OffRef;
+use crate::domain::identity::Stranger;
+use crate::engine::{EngineError, IdentifyError};
+use crate::registry::RegistryError;
+
+/// Seconds after which a controller that has to wait should ask again; it has a back-off of its own.
+const SOON: HeaderValue = HeaderValue::from_static("1");
+/// The forge cannot be asked: controllers try for an hour.
+const FORGE: &str = "urn:albatros:forge";
+/// The commit is no longer on its ref: nothing will help.
+const COMMIT_GONE: &str = "urn:albatros:commit-gone";
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A status and a sentence; the cause stays in the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{sentence}")]
+pub(crate) struct Refusal {
+    pub(super) status: StatusCode,
+    kind: &'static str,
+    pub(super) sentence: String,
+    #[source]
+    pub(super) cause: Option<Cause>,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
+        Self { status, kind: "about:blank", sentence: sentence.into(), cause: None }
+    }
+
+    fn because(self, cause: impl Into<Cause>) -> Self {
+        Self { cause: Some(cause.into()), ..self }
+    }
+
+    /// Nothing to check.
+    pub(super) fn no_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "a bearer token is needed")
+    }
+
+    /// The body is not what was asked for.
+    pub(super) fn malformed(sentence: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, sentence)
+    }
+
+    /// Not for this caller.
+    pub(super) fn forbidden(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, sentence)
+    }
+
+    /// Another controller, or whoever has its token, was here before.
+    pub(super) fn taken() -> Self {
+        Self::new(StatusCode::CONFLICT, "this build has a session already, with another secret")
+    }
+
+    /// The build is over.
+    pub(super) fn over() -> Self {
+        Self::new(StatusCode::GONE, "the build is over")
+    }
+
+    /// Try again.
+    pub(super) fn later(sentence: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+
+    /// Whether trying again may help.
+    pub(super) fn passes(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+impl From<IdentifyError> for Refusal {
+    fn from(error: IdentifyError) -> Self {
+        match error {
+            IdentifyError::None => Self::new(StatusCode::NOT_FOUND, "builds of this server have no sessions"),
+            IdentifyError::Refused(why) => Self::new(StatusCode::UNAUTHORIZED, why.to_string()).because(why),
+            IdentifyError::Unavailable(cause) => Self::later("Nomad's keys cannot be read now").because(cause),
+        }
+    }
+}
+
+impl From<Stranger> for Refusal {
+    fn from(why: Stranger) -> Self {
+        Self::forbidden(why.to_string())
+    }
+}
+
+impl From<RegistryError> for Refusal {
+    fn from(error: RegistryError) -> Self {
+        Self::later("the registry cannot be read or written now").because(error)
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        Self::later("Nomad cannot be asked now").because(error)
+    }
+}
+
+impl From<OffRef> for Refusal {
+    fn from(why: OffRef) -> Self {
+        match why {
+            OffRef::Gone => Self { kind: COMMIT_GONE, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, why.to_string()) },
+            OffRef::Unasked(cause) => {
+                let sentence = "the forge cannot be asked whether the commit is on its ref";
+                Self { kind: FORGE, ..Self::later(sentence).because(cause) }
+            }
+        }
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        match problem.status {
+            // The sentence of those who send deliveries names their setting.
+            StatusCode::PAYLOAD_TOO_LARGE => Self::new(problem.status, "the body is too large"),
+            status => Self::new(status, problem.sentence),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = json!({
+            "type": self.kind, "title": self.status.canonical_reason(), "status": self.status.as_u16(),
+            "detail": self.sentence,
+        });
+        let kind = [(CONTENT_TYPE, "application/problem+json")];
+        let mut response = (self.status, kind, body.to_string()).into_response();
+        if self.passes() {
+            response.headers_mut().insert(RETRY_AFTER, SOON);
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
