@@ -8,7 +8,7 @@
 //! | `cli` | what can be typed; the only reader of the environment |
 //! | `dispatcher` | role `serve`: webhooks in, dispatch, statuses out, log tails |
 //! | `dev` | roles `dev` and `run`: the same on one machine |
-//! | `sidecar` | role `exec`: runs `.albatros` in a build |
+//! | `sidecar` | roles `sidecar prepare`, `sidecar` and `exec`: a build's workspace, its size, its script |
 //! | `engine` | where builds run: Nomad, or child processes |
 //! | `registry` | where repositories and claims are: Consul, or files |
 //! | `api` | the services we call |

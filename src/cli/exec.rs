@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::complain;
 use super::exit::Exit;
+use super::{complain, in_build};
 use crate::engine::{SuperviseSettings, supervise as supervise_build};
 use crate::sidecar::exec::{self, ExecSettings};
 
@@ -17,11 +17,17 @@ pub(crate) struct ExecArgs {}
 
 impl ExecArgs {
     /// Runs a build's `.albatros`; the exit code is the script's, 125 where nothing could be prepared for it.
-    pub(crate) async fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
-        match ExecSettings::read(vars) {
-            Ok(settings) => Exit::Code(exec::run(&settings).await),
-            Err(error) => complain(&error, Exit::Code(exec::NOT_PREPARED)),
+    pub(crate) fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
+        let not_prepared = |error: &dyn std::error::Error| complain(error, Exit::Code(exec::NOT_PREPARED));
+        let settings = match ExecSettings::read(vars) {
+            Ok(settings) => settings,
+            Err(error) => return not_prepared(&error),
+        };
+        // Only a process of one thread can do so: before the runtime.
+        if let Err(error) = exec::isolate(&settings) {
+            return not_prepared(&error);
         }
+        in_build(async { Exit::Code(exec::run(&settings).await) })
     }
 }
 

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::settings::{Environment, SettingsError};
 use crate::dev::Machine;
 use crate::domain::secret::Secret;
-use crate::sidecar::exec::{DEFAULT_PATH, GIT_VARS};
+use crate::sidecar::GIT_VARS;
+use crate::sidecar::exec::DEFAULT_PATH;
 
 /// This program, also after its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";

@@ -10,6 +10,7 @@ mod machine;
 mod run;
 mod serve;
 pub mod settings;
+mod sidecar;
 
 use clap::{Parser, Subcommand};
 
@@ -19,6 +20,7 @@ use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
 use run::RunArgs;
 use serve::ServeArgs;
+use sidecar::SidecarArgs;
 
 /// A CI for people who run Nomad
 #[derive(Debug, Parser)]
@@ -38,8 +40,10 @@ enum Verb {
     Dev(DevArgs),
     /// Build a working copy as it stands, without a server
     Run(RunArgs),
-    /// In the executor task of a build: check COMMIT out and run .albatros
+    /// In the executor task of a build: run .albatros, and check COMMIT out where nobody else has
     Exec(ExecArgs),
+    /// Beside the script of a build: keep its files below their limit
+    Sidecar(SidecarArgs),
     /// The parent of a build on this machine; started by dev and run alone
     #[command(hide = true)]
     Supervise(SuperviseArgs),
@@ -78,7 +82,8 @@ pub fn main() -> Exit {
             log::start(&quiet);
             roles(args.run(&settings::process))
         }
-        Some(Verb::Exec(args)) => in_build(args.run(std::env::vars_os())),
+        Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
+        Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
         Some(Verb::Supervise(args)) => in_build(args.run()),
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {

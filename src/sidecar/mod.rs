@@ -1,3 +1,20 @@
-//! Role `exec`: in a build's executor task, runs `.albatros` and hands its exit code on.
+//! The trusted tasks beside a script, and the one that runs it.
+//!
+//! | role | task | what it does |
+//! |---|---|---|
+//! | [`prepare`] | `prepare`, before the script | the workspace |
+//! | [`watch`] | `sidecar`, beside the script | the size of the build's files |
+//! | [`exec`] | `executor` | runs `.albatros` and hands its exit code on |
 
+mod checkout;
 pub mod exec;
+pub mod prepare;
+mod said;
+mod stops;
+mod trusted;
+mod vars;
+pub mod watch;
+
+use said::{reasons, say};
+
+pub use vars::{GIT_VARS, SettingsError};

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
+use super::group::Group;
 use super::settings::ExecSettings;
 use crate::api::git::Git;
+use crate::domain::runner;
 
 /// Name and value of every variable of the script.
 pub(super) type Environment = Vec<(OsString, OsString)>;
@@ -14,7 +16,7 @@ pub(super) type Environment = Vec<(OsString, OsString)>;
 ///
 /// # Errors
 /// When the directories cannot be made.
-pub(super) fn of(settings: &ExecSettings, workspace: &Path) -> io::Result<Environment> {
+pub(super) fn of(settings: &ExecSettings, workspace: &Path, group: Option<&Group>) -> io::Result<Environment> {
     let home = settings.task_dir.join("home");
     let tmp = settings.task_dir.join("tmp");
     for dir in [&home, &tmp] {
@@ -47,8 +49,21 @@ pub(super) fn of(settings: &ExecSettings, workspace: &Path) -> io::Result<Enviro
             put(name, value.clone().into());
         }
     }
-    if let Some(path) = settings.secret_path.as_deref().filter(|path| holds_secrets(path)) {
+    let secret_path = match group {
+        Some(group) => group.params(),
+        None => settings.secret_path.as_deref().filter(|path| holds_secrets(path)),
+    };
+    if let Some(path) = secret_path {
         put("SECRET_PATH", path.into());
+    }
+    if let Some(group) = group {
+        put("ALBATROS_API", group.address().into());
+        put("ALBATROS_TOKEN", group.token().expose().into());
+        // Behind everything else: what an image calls `albatros` is its own.
+        let mut path = settings.script_path.clone();
+        path.push(":");
+        path.push(settings.alloc_dir.join(runner::BIN));
+        put("PATH", path);
     }
     Ok(all)
 }

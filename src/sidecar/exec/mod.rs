@@ -1,19 +1,25 @@
-//! Role `exec`: a clean checkout of COMMIT, a clean environment, `.albatros` in it, and its exit code handed on.
+//! Role `exec`: a clean environment, `.albatros` in the workspace, and its exit code handed on.
 //!
 //! ```text
-//! settings ─▶ checkout ─▶ environment ─▶ script ─▶ exit code
+//! settings ─▶ network ─▶ group, or checkout ─▶ environment ─▶ script ─▶ finish ─▶ exit code
 //! ```
+//! In a runner group `prepare` has made the workspace and the controller gives the parameters; a builder with nothing
+//! but an executor has its checkout made here.
 
-mod checkout;
 mod environment;
+mod group;
+mod network;
 mod script;
 mod settings;
 
-use std::io::Write as _;
+use std::path::PathBuf;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use super::stops::{Stops, after_signal};
+use super::{checkout, reasons, say};
+use group::Group;
 
-pub use settings::{DEFAULT_PATH, ExecSettings, GIT_VARS, SettingsError};
+pub use network::isolate;
+pub use settings::{DEFAULT_PATH, ExecSettings};
 
 /// What `exec` itself ends with when it cannot get as far as the script.
 pub const NOT_PREPARED: u8 = 125;
@@ -23,6 +29,8 @@ pub const NOT_PREPARED: u8 = 125;
 enum ExecError {
     #[error(transparent)]
     Checkout(#[from] checkout::CheckoutError),
+    #[error(transparent)]
+    Group(#[from] group::GroupError),
     #[error("the build's directories could not be made")]
     Directories(#[source] std::io::Error),
     #[error(transparent)]
@@ -36,7 +44,7 @@ enum ExecError {
 impl ExecError {
     fn code(&self) -> u8 {
         match self {
-            Self::Checkout(_) | Self::Directories(_) | Self::Signals(_) => NOT_PREPARED,
+            Self::Checkout(_) | Self::Group(_) | Self::Directories(_) | Self::Signals(_) => NOT_PREPARED,
             Self::Script(error) => error.code(),
             Self::Stopped(signal) => after_signal(*signal),
         }
@@ -59,62 +67,25 @@ async fn steps(settings: &ExecSettings) -> Result<u8, ExecError> {
     // Where the system does not know that, the script is run all the same.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let mut stops = Stops::listen().map_err(ExecError::Signals)?;
-    let workspace = tokio::select! {
-        workspace = checkout::workspace(settings) => workspace?,
+    let (workspace, group) = tokio::select! {
+        ready = prepared(settings) => ready?,
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
-    let environment = environment::of(settings, &workspace).map_err(ExecError::Directories)?;
-    Ok(script::run(&workspace, &settings.commit, &environment, &mut stops).await?)
-}
-
-/// The signals that end a build; each is handed on to the script's process group.
-#[derive(Debug)]
-struct Stops {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Stops {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
+    let environment = environment::of(settings, &workspace, group.as_ref()).map_err(ExecError::Directories)?;
+    let ended = script::run(&workspace, &settings.commit, &environment, &mut stops).await;
+    if let Some(group) = group {
+        group.finish(&mut stops).await;
     }
+    Ok(ended?)
+}
 
-    /// The number of the next one.
-    async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.term.recv() => SignalKind::terminate().as_raw_value(),
-            _ = self.int.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.hup.recv() => SignalKind::hangup().as_raw_value(),
-        }
+/// The workspace, and the group it was made in.
+async fn prepared(settings: &ExecSettings) -> Result<(PathBuf, Option<Group>), ExecError> {
+    let workspace = settings.workspace();
+    let group = Group::join(settings).await?;
+    if group.is_none() {
+        settings.network.check_checkout(&settings.source).map_err(ExecError::Directories)?;
+        checkout::make(&settings.plan()).await?;
     }
-}
-
-/// A shell's word for death by a signal: 128 and its number.
-fn after_signal(signal: i32) -> u8 {
-    u8::try_from(signal).unwrap_or(127).saturating_add(128)
-}
-
-/// One line in the build's log.
-fn say(line: &str) {
-    // Nobody is left to be told when the log itself cannot be written.
-    let _ = writeln!(std::io::stderr(), "albatros: {line}");
-}
-
-fn reasons(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        next = cause.source();
-    }
-    text
+    Ok((workspace, group))
 }

@@ -4,12 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
 use super::{Stops, after_signal, say};
@@ -52,6 +52,8 @@ impl ScriptError {
 }
 
 /// Runs the script in the workspace until it ends, and gives its exit code, 128 and the number for a signal.
+///
+/// Every child is waited for, not the script alone: as process 1 of a container this one is given all orphans.
 pub(super) async fn run(
     workspace: &Path,
     commit: &CommitSha,
@@ -59,21 +61,37 @@ pub(super) async fn run(
     stops: &mut Stops,
 ) -> Result<u8, ScriptError> {
     let line = command_line(&workspace.join(".albatros"), commit)?;
-    let mut script = start(&line, workspace, environment)?;
-    let group = script.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let mut children = signal(SignalKind::child()).map_err(ScriptError::Wait)?;
+    // The script leads its own group, which therefore has its number.
+    let script = Pid::from_child(&start(&line, workspace, environment)?);
     loop {
+        if let Some(status) = reap(script)? {
+            return Ok(code(status));
+        }
         tokio::select! {
-            status = script.wait() => return status.map(code).map_err(ScriptError::Wait),
-            number = stops.next() => if let (Some(group), Some(signal)) = (group, Signal::from_named_raw(number)) {
-                // A group that is gone was about to be noticed by `wait`.
-                let _ = kill_process_group(group, signal);
+            _ = children.recv() => {}
+            number = stops.next() => if let Some(signal) = Signal::from_named_raw(number) {
+                // A group that is gone is about to be noticed.
+                let _ = kill_process_group(script, signal);
             },
         }
     }
 }
 
-fn code(status: ExitStatus) -> u8 {
-    match (status.code(), status.signal()) {
+/// Takes every child that has ended; gives the script's status once that has.
+fn reap(script: Pid) -> Result<Option<WaitStatus>, ScriptError> {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) if pid == script => return Ok(Some(status)),
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(ScriptError::Wait(error.into())),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> u8 {
+    match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
         (None, Some(signal)) => after_signal(signal),
         (None, None) => u8::MAX,

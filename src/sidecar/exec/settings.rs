@@ -1,11 +1,18 @@
 //! What the executor task's environment says: the build's meta and directories, in Nomad's names.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::domain::id::{CommitSha, IdError};
+use super::network::Network;
+use crate::domain::grant::Checkout;
+use crate::domain::id::CommitSha;
+use crate::domain::runner;
+use crate::domain::secret::Secret;
+use crate::sidecar::SettingsError;
+use crate::sidecar::checkout::{Plan, Source};
+use crate::sidecar::vars::Vars;
 
 /// Where a script's commands are looked for, unless a builder or an image says otherwise.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,52 +30,18 @@ pub struct ExecSettings {
     pub(super) alloc_dir: PathBuf,
     pub(super) task_dir: PathBuf,
     pub(super) secret_path: Option<PathBuf>,
+    pub(super) secrets_dir: Option<PathBuf>,
+    /// `ALBATROS_API` and `ALBATROS_TOKEN`, where a builder names them.
+    pub(super) api: Option<String>,
+    pub(super) token: Option<Secret>,
+    pub(super) network: Network,
     pub(super) source: Source,
+    pub(super) patience: Duration,
     pub(super) script_path: OsString,
     pub(super) git_path: OsString,
     pub(super) git_vars: Vec<(OsString, OsString)>,
     pub(super) image_vars: Vec<(OsString, OsString)>,
 }
-
-/// Where the workspace comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
-    /// REPO_URL, by git.
-    Remote,
-    /// A repository on this machine; only the local engine says so.
-    Local(PathBuf),
-    /// The files are there already; only the history is added, where there is one. Only `albatros run` says so.
-    Prepared(Option<PathBuf>),
-}
-
-/// Why the environment is not one of an executor task.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// A variable is not there.
-    #[error("{0} is not set: `albatros exec` runs in the executor task of a build")]
-    Missing(String),
-    /// A variable is not text.
-    #[error("{0} is not UTF-8")]
-    NotText(String),
-    /// COMMIT is not a commit.
-    #[error("COMMIT cannot be built")]
-    Commit(#[from] IdError),
-}
-
-/// What only git is given: how to get through to the outside.
-pub const GIT_VARS: &[&str] = &[
-    "http_proxy",
-    "https_proxy",
-    "HTTPS_PROXY",
-    "all_proxy",
-    "ALL_PROXY",
-    "no_proxy",
-    "NO_PROXY",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "GIT_SSL_CAPATH",
-];
 
 /// What is never an image's own variable.
 const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_", "SECRET_PATH"];
@@ -79,7 +52,7 @@ impl ExecSettings {
     /// # Errors
     /// When one that is needed is missing or senseless.
     pub fn read(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
-        Self::parse(&Vars(vars.into_iter().collect()))
+        Self::parse(&vars.into_iter().collect())
     }
 
     fn parse(vars: &Vars) -> Result<Self, SettingsError> {
@@ -96,13 +69,18 @@ impl ExecSettings {
             git_ref: vars.text("NOMAD_META_REF")?,
             event: vars.text("NOMAD_META_EVENT")?,
             build: vars.text("NOMAD_JOB_ID")?.unwrap_or_default(),
-            task_dir: vars.get("NOMAD_TASK_DIR").map_or_else(|| alloc_dir.clone(), PathBuf::from),
+            task_dir: vars.path("NOMAD_TASK_DIR").unwrap_or_else(|| alloc_dir.clone()),
             alloc_dir,
-            secret_path: vars.get("SECRET_PATH").map(PathBuf::from),
-            source: source(vars),
+            secret_path: vars.path("SECRET_PATH"),
+            secrets_dir: vars.path("NOMAD_SECRETS_DIR"),
+            api: vars.text("ALBATROS_API")?,
+            token: vars.text("ALBATROS_TOKEN")?.map(Secret::new),
+            network: Network::parse(vars.text("ALBATROS_NETWORK")?.as_deref())?,
+            source: vars.source(),
+            patience: vars.patience()?,
             script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
             git_path,
-            git_vars: vars.only(|name| GIT_VARS.iter().any(|known| name == *known)),
+            git_vars: vars.of_git(),
             image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
         })
     }
@@ -110,42 +88,28 @@ impl ExecSettings {
     /// Where the checkout goes.
     #[must_use]
     pub(super) fn workspace(&self) -> PathBuf {
-        self.alloc_dir.join("workspace")
+        self.alloc_dir.join(runner::WORKSPACE)
     }
-}
 
-fn source(vars: &Vars) -> Source {
-    let local = vars.get("ALBATROS_LOCAL_SOURCE").map(PathBuf::from);
-    if vars.get("ALBATROS_LOCAL_WORKSPACE").is_some() {
-        return Source::Prepared(local);
+    /// How a builder with nothing but an executor gets its workspace: without any credential.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            repo_url: self.repo_url.clone(),
+            commit: self.commit.clone(),
+            branch: self.branch.clone(),
+            git_ref: self.git_ref.clone(),
+            source: self.source.clone(),
+            checkout: Checkout { submodules: false, lfs: false, credential: None },
+            git_path: self.git_path.clone(),
+            git_vars: self.git_vars.clone(),
+            patience: self.patience,
+            workspace: self.workspace(),
+        }
     }
-    local.map_or(Source::Remote, Source::Local)
 }
 
 fn of_an_image(name: &OsStr) -> bool {
     !NOT_OF_AN_IMAGE.iter().any(|prefix| name.as_bytes().starts_with(prefix.as_bytes()))
-}
-
-struct Vars(BTreeMap<OsString, OsString>);
-
-impl Vars {
-    /// Set but empty means unset.
-    fn get(&self, name: &str) -> Option<OsString> {
-        self.0.get(OsStr::new(name)).filter(|value| !value.is_empty()).cloned()
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>, SettingsError> {
-        let text = self.get(name).map(OsString::into_string).transpose();
-        text.map_err(|_bytes| SettingsError::NotText(name.to_owned()))
-    }
-
-    fn need(&self, name: &str) -> Result<String, SettingsError> {
-        self.text(name)?.ok_or_else(|| SettingsError::Missing(name.to_owned()))
-    }
-
-    fn only(&self, wanted: impl Fn(&OsStr) -> bool) -> Vec<(OsString, OsString)> {
-        self.0.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
-    }
 }
 
 #[cfg(test)]
@@ -163,7 +127,7 @@ mod tests {
             ("RUSTUP_HOME", "/opt/rust"),
             ("NOMAD_TOKEN", "n0"),
         ];
-        Vars(base.iter().chain(more).map(|(name, value)| (name.into(), value.into())).collect())
+        base.iter().chain(more).map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! The runner group around a script: its controller, what that gives, and the word that the script has ended.
+
+use std::fs::OpenOptions;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use super::Stops;
+use super::settings::ExecSettings;
+use crate::api::controller::{AddressError, Controller, ControllerAddress, ControllerError};
+use crate::domain::runner;
+use crate::domain::secret::Secret;
+use crate::sidecar::{reasons, say};
+
+/// How long the controller may take to give the parameters.
+const PARAMS_WITHIN: Duration = Duration::from_secs(30);
+/// Before it is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long it may take to deliver the report.
+const FINISH_WITHIN: Duration = Duration::from_secs(25);
+/// The same where somebody waits for the build's end.
+const FINISH_WHEN_STOPPED: Duration = Duration::from_secs(2);
+/// In `$NOMAD_SECRETS_DIR`: what SECRET_PATH names.
+const PARAMS: &str = "albatros.params";
+/// The largest token.
+const TOKEN_MOST: u64 = 4096;
+
+/// Why there is no group where there should be one.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GroupError {
+    #[error("ALBATROS_API cannot be read")]
+    Address(#[from] AddressError),
+    #[error("the token of the build's API cannot be read")]
+    Token(#[source] io::Error),
+    #[error("the build's controller gives no parameters")]
+    Params(#[source] ControllerError),
+    #[error("the build's controller has not answered for {} s", PARAMS_WITHIN.as_secs())]
+    Silent,
+    #[error("there is no workspace: did task prepare run?")]
+    NoWorkspace,
+    #[error("NOMAD_SECRETS_DIR is not set: there is no place for the parameters")]
+    NoSecretsDir,
+    #[error("the parameters could not be written to NOMAD_SECRETS_DIR")]
+    Write(#[source] io::Error),
+}
+
+/// The group that this executor is in.
+#[derive(Debug)]
+pub(super) struct Group {
+    controller: Controller,
+    address: String,
+    token: Secret,
+    params: Option<PathBuf>,
+}
+
+impl Group {
+    /// The group, and what it gives to the script; none for a builder with nothing but an executor.
+    pub(super) async fn join(settings: &ExecSettings) -> Result<Option<Self>, GroupError> {
+        let socket = settings.alloc_dir.join(runner::SOCKET);
+        let address: ControllerAddress = match &settings.api {
+            Some(text) => text.parse()?,
+            None if socket.symlink_metadata().is_ok() => ControllerAddress::Unix(socket),
+            None => return Ok(None),
+        };
+        if !settings.workspace().is_dir() {
+            return Err(GroupError::NoWorkspace);
+        }
+        let token = match &settings.token {
+            Some(token) => token.clone(),
+            None => token(&settings.alloc_dir.join(runner::TOKEN)).map_err(GroupError::Token)?,
+        };
+        let controller = Controller::new(&address, token.clone()).map_err(GroupError::Params)?;
+        let params = match params(&controller).await? {
+            None => None,
+            Some(text) => {
+                let dir = settings.secrets_dir.as_deref().ok_or(GroupError::NoSecretsDir)?;
+                Some(write(&dir.join(PARAMS), &text).map_err(GroupError::Write)?)
+            }
+        };
+        Ok(Some(Self { controller, address: address.to_string(), token, params }))
+    }
+
+    /// What ALBATROS_API says.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What ALBATROS_TOKEN says.
+    pub(super) fn token(&self) -> &Secret {
+        &self.token
+    }
+
+    /// What SECRET_PATH says; none where the build may have no parameters, or has none.
+    pub(super) fn params(&self) -> Option<&Path> {
+        self.params.as_deref()
+    }
+
+    /// Tells the controller that the script has ended, and waits until it has handed the report on. A failure changes
+    /// nothing about how the build ended.
+    pub(super) async fn finish(self, stops: &mut Stops) {
+        if let Some(params) = &self.params {
+            // The script may have done so.
+            let _ = std::fs::remove_file(params);
+        }
+        let within = if stops.seen() { FINISH_WHEN_STOPPED } else { FINISH_WITHIN };
+        let told = tokio::select! {
+            told = timeout(within, self.controller.finish()) => told,
+            _stop = stops.next() => {
+                say("stopped before the build's report was delivered");
+                return;
+            }
+        };
+        match told {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => say(&format!("the build's report may not have been delivered: {}", reasons(&error))),
+            Err(_elapsed) => say("the build's report may not have been delivered: the controller took too long"),
+        }
+    }
+}
+
+/// The parameters, byte for byte. Asked for again while the controller is busy or just starting.
+async fn params(controller: &Controller) -> Result<Option<Secret>, GroupError> {
+    let end = Instant::now() + PARAMS_WITHIN;
+    loop {
+        let Ok(asked) = tokio::time::timeout_at(end, controller.raw_params()).await else {
+            return Err(GroupError::Silent);
+        };
+        match asked {
+            Ok(params) => return Ok(params),
+            Err(error) if is_passing(&error) && Instant::now() + PAUSE < end => sleep(PAUSE).await,
+            Err(error) => return Err(GroupError::Params(error)),
+        }
+    }
+}
+
+fn token(file: &Path) -> io::Result<Secret> {
+    let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut text = String::new();
+    OpenOptions::new().read(true).custom_flags(nofollow).open(file)?.take(TOKEN_MOST).read_to_string(&mut text)?;
+    match text.trim() {
+        "" => Err(io::Error::new(io::ErrorKind::InvalidData, "it is empty")),
+        token => Ok(Secret::new(token)),
+    }
+}
+
+/// A new file that only this user reads.
+fn write(file: &Path, text: &Secret) -> io::Result<PathBuf> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.expose().as_bytes())?;
+    Ok(file.to_owned())
+}
+
+/// Whether asking again may help.
+fn is_passing(error: &ControllerError) -> bool {
+    match error {
+        ControllerError::NoAnswer(_) => true,
+        ControllerError::Refused(_) => error.waiting(),
+        ControllerError::Client(_) | ControllerError::Socket(_) | ControllerError::Strange(_) => false,
+    }
+}
