@@ -1,6 +1,8 @@
 //! What can be typed: one file a verb group. What it means is read in [`settings`].
 
+mod build;
 mod client;
+mod controller;
 mod dev;
 mod exec;
 pub mod exit;
@@ -14,7 +16,9 @@ mod sidecar;
 
 use clap::{Parser, Subcommand};
 
+use build::BuildVerb;
 use client::ClientVerb;
+use controller::ControllerArgs;
 use dev::DevArgs;
 use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
@@ -40,6 +44,8 @@ enum Verb {
     Dev(DevArgs),
     /// Build a working copy as it stands, without a server
     Run(RunArgs),
+    /// In the controller task of a build: serve the API that its script asks
+    Controller(ControllerArgs),
     /// In the executor task of a build: run .albatros, and check COMMIT out where nobody else has
     Exec(ExecArgs),
     /// Beside the script of a build: keep its files below their limit
@@ -47,6 +53,8 @@ enum Verb {
     /// The parent of a build on this machine; started by dev and run alone
     #[command(hide = true)]
     Supervise(SuperviseArgs),
+    #[command(flatten)]
+    Build(BuildVerb),
     #[command(flatten)]
     Client(ClientVerb),
     Explain(explain::ExplainArgs),
@@ -82,6 +90,16 @@ pub fn main() -> Exit {
             log::start(&quiet);
             roles(args.run(&settings::process))
         }
+        Some(Verb::Controller(args)) => {
+            log::start(&settings::process);
+            in_build(args.run(&settings::process))
+        }
+        Some(Verb::Build(verb)) => in_build(async {
+            match build::run(&verb, &settings::process).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, error.exit()),
+            }
+        }),
         Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
         Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
         Some(Verb::Supervise(args)) => in_build(args.run()),

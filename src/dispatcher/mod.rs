@@ -20,7 +20,6 @@ mod listen;
 mod logs;
 mod metrics;
 mod on_ref;
-mod outlet;
 mod people;
 mod refusals;
 mod routes;

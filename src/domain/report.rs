@@ -9,6 +9,17 @@ pub const NAMED_FAILURES: usize = 50;
 /// The longest name or message of a test, bytes.
 pub const TEXT_LIMIT: usize = 300;
 
+/// The longest report as JSON, bytes; serve refuses a longer one.
+pub const REPORT_LIMIT: usize = 64 * 1024;
+
+/// The beginning of a text: at most so many bytes, and no character cut in two.
+#[must_use]
+pub fn clipped(text: &str, most: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= most).last().unwrap_or(0);
+    text.get(..end).unwrap_or_default()
+}
+
 /// A build's report, as its controller sends it to serve: whole, and again after each change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {

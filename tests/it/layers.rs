@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 /// A layer and what of ours it may name. `bench` and tests are free.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("listen", &[]),
     ("api", &["domain"]),
     ("engine", &["api", "domain"]),
     ("registry", &["api", "domain"]),
-    ("dispatcher", &["engine", "registry", "api", "domain"]),
+    ("dispatcher", &["listen", "engine", "registry", "api", "domain"]),
+    ("controller", &["listen", "api", "domain"]),
     ("sidecar", &["engine", "registry", "api", "domain"]),
     // Puts the same pieces together on one machine: the one role that may start another.
     ("dev", &["dispatcher", "engine", "registry", "api", "domain"]),
-    ("cli", &["dispatcher", "sidecar", "dev", "engine", "registry", "api", "domain"]),
+    ("cli", &["dispatcher", "controller", "sidecar", "dev", "engine", "registry", "api", "domain"]),
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

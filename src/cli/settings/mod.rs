@@ -2,6 +2,7 @@
 //!
 //! A flag beats its variable, and a variable that is set but empty counts as not set.
 
+mod controller;
 mod own;
 mod service;
 mod source;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use crate::api::http::EndpointConfig;
 use crate::dispatcher::Settings;
 
+pub use controller::{ControllerSettings, SessionSettings, controller, in_build};
 pub use own::{DEV_LISTEN, Overrides, SERVE_LISTEN};
 pub use source::{Environment, SettingsError, process};
 

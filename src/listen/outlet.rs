@@ -65,7 +65,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Outlet<S> {
         self.stream.is_write_vectored()
     }
 
-    // TCP holds nothing back, so neither of these waits for the other side.
+    // Sockets hold nothing back, so neither of these waits for the other side.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }

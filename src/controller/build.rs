@@ -1,0 +1,71 @@
+//! What is built, how its workspace is made, and the two steps before the script may start.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
+
+use super::App;
+use super::access::{Either, Trusted};
+use super::answer::Refusal;
+use super::session::Decided;
+use crate::api::controller::{Build, Workspace};
+use crate::domain::grant::Checkout;
+use crate::domain::runner::{TRUSTED_SOCKET, TRUSTED_TOKEN};
+
+/// How long `prepared` waits for the sidecar.
+const HELD: Duration = Duration::from_secs(20);
+
+/// `GET /v1/build`
+pub(super) async fn build(Either { app, .. }: Either) -> Result<Json<Build>, Refusal> {
+    let decided = app.decided().await?;
+    Ok(Json(what(&app, &decided)))
+}
+
+fn what(app: &App, decided: &Decided) -> Build {
+    let facts = match decided {
+        Decided::Granted(granted) => granted.grant.facts.clone(),
+        Decided::Without(_) => app.facts.clone(),
+    };
+    Build { id: app.build.clone(), facts }
+}
+
+/// `GET /v1/workspace`
+pub(super) async fn workspace(Trusted(app): Trusted) -> Result<Response, Refusal> {
+    let decided = app.decided().await?;
+    let build = what(&app, &decided);
+    let workspace = match decided {
+        Decided::Granted(granted) => Workspace { build, checkout: granted.grant.checkout.clone(), notice: None },
+        Decided::Without(reason) => {
+            let checkout = Checkout { submodules: false, lfs: false, credential: None };
+            Workspace { build, checkout, notice: Some(reason.to_string()) }
+        }
+    };
+    let unwritten = |_never| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be written");
+    let body = workspace.to_wire().map_err(unwritten)?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// `POST /v1/attach`
+pub(super) async fn attach(Trusted(app): Trusted) -> StatusCode {
+    app.attached.send_replace(true);
+    StatusCode::NO_CONTENT
+}
+
+/// `POST /v1/prepared`
+pub(super) async fn prepared(Trusted(app): Trusted) -> Result<StatusCode, Refusal> {
+    let mut attached = app.attached.subscribe();
+    if timeout(HELD, attached.wait_for(|attached| *attached)).await.is_err() {
+        return Err(Refusal::waiting("the sidecar has not attached yet: ask again"));
+    }
+    for name in [TRUSTED_TOKEN, TRUSTED_SOCKET] {
+        app.folder.remove(name).map_err(|error| {
+            tracing::error!(%error, name, "a file of the trusted tasks cannot be removed");
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the files of the trusted tasks cannot be removed")
+        })?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}

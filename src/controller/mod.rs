@@ -1,0 +1,146 @@
+//! Role `controller`: the API that a build's script and its trusted tasks ask, each with a token of its own.
+//!
+//! `routes` has all of the HTTP surface on one screen; `session` is how the build comes by what it may have, `courier` how
+//! its report goes back.
+
+mod access;
+mod answer;
+mod body;
+mod build;
+mod courier;
+mod doors;
+mod events;
+mod exchange;
+mod finish;
+mod folder;
+mod junit;
+mod params;
+mod pieces;
+mod report;
+mod reports;
+mod ring;
+mod routes;
+mod session;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::session::SessionServer;
+use crate::domain::grant::{Facts, Grant};
+use crate::domain::id::ClaimId;
+use crate::domain::secret::Secret;
+
+pub use doors::StartError;
+
+use courier::Courier;
+use doors::{Doors, Tokens};
+use folder::Folder;
+use reports::Reports;
+use ring::Ring;
+use session::Session;
+
+/// A report that has not been delivered by then stays behind: the process must end within two seconds of its signal.
+const LAST_DELIVERY: Duration = Duration::from_secs(1);
+/// Files of test results that are read at once.
+const UPLOADS: usize = 2;
+
+/// What `controller` was told, after parsing; `cli::settings` makes it.
+#[derive(Debug)]
+pub struct Settings {
+    /// `NOMAD_ALLOC_DIR`: where the sockets and tokens go.
+    pub alloc_dir: PathBuf,
+    /// `NOMAD_JOB_ID`: the build.
+    pub build: String,
+    /// What the child's meta says of the build; good only as long as there is no session.
+    pub facts: Facts,
+    /// `ALBATROS_CONTROLLER_LISTEN`: the script's API over TCP as well.
+    pub listen: Option<SocketAddr>,
+    /// Where the session comes from.
+    pub source: Source,
+}
+
+/// Where a build's session comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// serve, asked with the task's identity.
+    Server {
+        /// serve.
+        server: SessionServer,
+        /// Which change this build is of.
+        claim: ClaimId,
+        /// The file of the task's identity, which Nomad renews.
+        identity: PathBuf,
+    },
+    /// Handed over at the start, by the engine that started this process.
+    Given(Box<Grant>),
+    /// Nowhere, and why.
+    Nowhere(String),
+}
+
+/// How far the build is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// The script runs, or will.
+    Running,
+    /// The script has ended: its token is dead.
+    Finished,
+    /// The build is over: every token is dead.
+    Ended,
+}
+
+/// Everything a handler works with; only an extractor that has seen a token hands it out.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) build: String,
+    pub(crate) facts: Facts,
+    pub(crate) tokens: Tokens,
+    pub(crate) folder: Folder,
+    pub(crate) session: watch::Sender<Session>,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) attached: watch::Sender<bool>,
+    pub(crate) events: Ring,
+    pub(crate) reports: Reports,
+    pub(crate) uploads: Arc<Semaphore>,
+}
+
+/// Shared by all tasks of a controller.
+pub(crate) type SharedApp = Arc<App>;
+
+/// Serves a build's API until `shutdown`, and for two seconds more at most.
+///
+/// # Errors
+/// When the sockets or tokens cannot be made.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), StartError> {
+    let doors = Doors::open(&settings)?;
+    let secret = Secret::new(doors::random()?);
+    let app = Arc::new(App {
+        build: settings.build,
+        facts: settings.facts,
+        tokens: doors.tokens.clone(),
+        folder: doors.folder,
+        session: watch::channel(Session::Waiting).0,
+        phase: watch::channel(Phase::Running).0,
+        attached: watch::channel(false).0,
+        events: Ring::default(),
+        reports: Reports::default(),
+        uploads: Arc::new(Semaphore::new(UPLOADS)),
+    });
+    let stop = CancellationToken::new();
+    let listening = doors.entrances.listen(&app, &stop);
+    let courier = Courier::of(&settings.source, &secret);
+    let deciding = tokio::spawn(exchange::decide(Arc::clone(&app), settings.source, secret));
+    let delivering = tokio::spawn(courier.run(Arc::clone(&app)));
+    shutdown.cancelled().await;
+    app.phase.send_replace(Phase::Ended);
+    deciding.abort();
+    app.reports.delivered(LAST_DELIVERY).await;
+    delivering.abort();
+    stop.cancel();
+    listening.wait().await;
+    Ok(())
+}

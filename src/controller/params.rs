@@ -1,0 +1,58 @@
+//! The build's parameters, for its script.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::Path;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::access::Script;
+use super::answer::Refusal;
+use super::session::{Decided, Granted};
+use crate::domain::params::Params;
+use crate::domain::secret::Secret;
+
+const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+
+/// `GET /v1/params`
+pub(super) async fn all(Script(app): Script, headers: HeaderMap) -> Result<Response, Refusal> {
+    let granted = allowed(&app).await?;
+    if wants_text(&headers) {
+        let raw = granted.grant.inject.as_ref().map(Secret::expose).unwrap_or_default();
+        return Ok((TEXT, raw.to_owned()).into_response());
+    }
+    let params: BTreeMap<&str, &str> = read(&granted)?.iter().collect();
+    Ok(Json(params).into_response())
+}
+
+/// `GET /v1/params/{name}`
+pub(super) async fn one(Script(app): Script, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let granted = allowed(&app).await?;
+    let none = || Refusal::new(StatusCode::NOT_FOUND, "there is no parameter of that name");
+    let value = read(&granted)?.get(&name).ok_or_else(none)?;
+    Ok((TEXT, value.to_owned()).into_response())
+}
+
+async fn allowed(app: &App) -> Result<Arc<Granted>, Refusal> {
+    match app.decided().await? {
+        Decided::Granted(granted) if granted.grant.facts.trusted => Ok(granted),
+        Decided::Granted(_) => Err(Refusal::forbidden("this build is not trusted: it has no parameters")),
+        Decided::Without(reason) => Err(Refusal::forbidden(format!("this build has no parameters: {reason}"))),
+    }
+}
+
+fn read(granted: &Granted) -> Result<&Params, Refusal> {
+    let unread =
+        |error| Refusal::senseless(format!("`inject` is no env file ({error}): read it as it is at SECRET_PATH"));
+    granted.params.as_ref().map_err(unread)
+}
+
+/// Whether the caller asked for the text itself.
+fn wants_text(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    accepted.any(|value| value.contains("text/plain"))
+}

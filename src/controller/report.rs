@@ -1,0 +1,87 @@
+//! `POST /v1/report`: a summary in Markdown, or test results in JUnit XML.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::Query;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::SharedApp;
+use super::access::Script;
+use super::answer::Refusal;
+use super::body::{Frames, content_type, take};
+use super::junit;
+use super::pieces::Pieces;
+use crate::api::controller::Reported;
+use crate::domain::report::{SUMMARY_LIMIT, Tests};
+
+/// The largest file of test results, bytes.
+const XML: usize = 8 * 1024 * 1024;
+/// It must have arrived by then.
+const XML_WITHIN: Duration = Duration::from_secs(30);
+/// How long a file waits for those before it.
+const PLACE_WITHIN: Duration = Duration::from_secs(10);
+/// The longest name of a file, bytes.
+const NAME: usize = 256;
+/// Pieces on their way from the connection to the parser; each is a few KiB.
+const AHEAD: usize = 4;
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    #[serde(default)]
+    append: bool,
+    #[serde(default)]
+    name: String,
+}
+
+/// `POST /v1/report`
+pub(super) async fn report(
+    Script(app): Script,
+    query: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Reported>, Refusal> {
+    let wrong = |_error| Refusal::new(StatusCode::BAD_REQUEST, "expected ?append=true or ?name=…");
+    let Query(wanted) = query.map_err(wrong)?;
+    let reported = match content_type(&headers).as_str() {
+        "text/markdown" => {
+            let bytes = take(body, &headers, SUMMARY_LIMIT).await?;
+            let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::senseless("the summary is not UTF-8"))?;
+            app.reports.summary(text, wanted.append)?
+        }
+        "application/xml" | "text/xml" => {
+            if wanted.name.len() > NAME {
+                return Err(Refusal::senseless(format!("name: at most {NAME} bytes")));
+            }
+            app.reports.tests(&wanted.name, tests(&app, body, &headers).await?)?
+        }
+        _ => return Err(Refusal::wrong_type("a report is text/markdown, or JUnit as application/xml")),
+    };
+    Ok(Json(reported))
+}
+
+/// Reads test results as they come; nothing of the file is kept but what is counted.
+async fn tests(app: &SharedApp, body: Body, headers: &HeaderMap) -> Result<Tests, Refusal> {
+    let mut frames = Frames::of(body, headers, XML, XML_WITHIN)?;
+    let place = timeout(PLACE_WITHIN, Arc::clone(&app.uploads).acquire_owned()).await;
+    let place = place.map_err(|_elapsed| Refusal::busy("other files of test results are being read"))?;
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let parsing = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        junit::read(Pieces::new(receiver))
+    });
+    while let Some(piece) = frames.next().await? {
+        if sender.send(piece).await.is_err() {
+            // The parser has seen enough.
+            frames.refuse();
+        }
+    }
+    drop(sender);
+    let failed = |_panic| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the file could not be read");
+    parsing.await.map_err(failed)?.map_err(|error| Refusal::senseless(error.to_string()))
+}

@@ -1,0 +1,35 @@
+//! All of the HTTP surface. Which token opens what stands in the handlers' first argument: [`super::access`].
+
+use axum::Router;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use super::access::{Door, nowhere, otherwise};
+use super::{build, events, finish, params, report};
+
+/// The routes of one door.
+pub(super) fn routes(door: Door) -> Router {
+    Router::new()
+        .route("/v1/build", get(build::build))
+        .route("/v1/workspace", get(build::workspace))
+        .route("/v1/attach", post(build::attach))
+        .route("/v1/prepared", post(build::prepared))
+        .route("/v1/params", get(params::all))
+        .route("/v1/params/{name}", get(params::one))
+        .route("/v1/events", get(events::read).post(events::write))
+        .route("/v1/report", post(report::report))
+        .route("/v1/finish", post(finish::finish))
+        .fallback(nowhere)
+        .method_not_allowed_fallback(otherwise)
+        .layer(CatchPanicLayer::new())
+        .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(always(CACHE_CONTROL, "no-store"))
+        .with_state(door)
+}
+
+fn always(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
