@@ -115,6 +115,9 @@ fn write_text(out: &mut impl Write, answer: &Explanation) -> io::Result<()> {
     if let Some(claim) = &answer.claim {
         writeln!(out, "claim    {claim}")?;
     }
+    for what in &answer.given {
+        writeln!(out, "given    {what}")?;
+    }
     for (key, value) in answer.meta.iter().flatten() {
         writeln!(out, "meta     {key}={value}")?;
     }

@@ -103,7 +103,7 @@ fn no_delivery_is_left_out_of_the_table() {
 fn the_answer_has_exactly_the_documented_fields() {
     let (_, said) = explain_request(CONFIG, &request("gitea/push-main"));
     let keys: Vec<&str> = said.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["decision", "reason", "event", "trusted", "why_trusted", "builder", "meta", "claim"]);
+    assert_eq!(keys, ["decision", "reason", "event", "trusted", "why_trusted", "builder", "meta", "claim", "given"]);
     let meta: Vec<&str> = said["meta"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(meta, ["BRANCH", "COMMIT", "FLAVOR", "REPO_URL"]);
     assert_eq!(said["meta"]["REPO_URL"], "http://127.0.0.1:3300/quentin/albatros.git");
@@ -288,8 +288,29 @@ fn files_that_cannot_be_read_are_a_wrong_use() {
 fn no_answer_repeats_a_secret() {
     for name in ["gitea/push-main", "gitea/push-authorization-header", "gitea/push-no-secret"] {
         let (_, said) = explain_request(CONFIG, &request(name));
-        for secret in ["s3cr3t", "c0ffee", "SECRET1"] {
+        for secret in ["s3cr3t", "c0ffee", "SECRET1=", "xx", "yy"] {
             assert!(!said.to_string().contains(secret), "{said}");
         }
     }
+}
+
+#[test]
+fn what_a_build_would_be_given_is_told_by_name_and_never_by_value() {
+    let fork = request("gitea/pr-fork-opened");
+    let push = request("gitea/push-main");
+    let given = |config: &str, request: &Value| explain_request(config, request).1["given"].to_string();
+    let told = given(CONFIG, &push);
+    assert!(told.contains("SECRET1, SECRET2") && told.contains("the forge's token, for the checkout of"), "{told}");
+    assert!(!told.contains("xx") && !told.contains("yy") && !told.contains("c0ffee"), "{told}");
+    assert!(given(CONFIG, &fork).contains("no parameters: it is not trusted"));
+    let more = CONFIG.replace(r#""inject""#, r#""submodules": true, "lfs": true, "inject""#);
+    assert!(given(&more, &push).contains("submodules and files of git LFS"));
+    let odd = CONFIG.replace(r#""SECRET1=xx"#, r#""if true; then SECRET1=xx"#);
+    let told = given(&odd, &push);
+    assert!(told.contains("SECRET_PATH") && !told.contains("xx"), "{told}");
+    let none = CONFIG.replace(r#""inject": "SECRET1=xx\nSECRET2=yy""#, r#""private": true"#);
+    assert!(given(&none, &push).contains("the configuration has none"));
+    let harmful = CONFIG.replace("SECRET1", "LD_PRELOAD");
+    let (code, said) = explain_request(&harmful, &push);
+    assert!(code == 11 && said["reason"].as_str().unwrap().contains("LD_PRELOAD"), "{said}");
 }

@@ -9,6 +9,8 @@ use super::{ConfigError, FlavorConfig, ForgeConfig, ForgeKind, PeopleTokens, Pul
 use crate::domain::duration::Span;
 use crate::domain::id::Flavor;
 use crate::domain::json;
+use crate::domain::params::{self, Params};
+use crate::domain::secret::Secret;
 
 const FIELDS: [&str; 14] = [
     "hook",
@@ -53,7 +55,7 @@ impl RepoConfig {
             forge: forge(&root)?,
             trusted,
             repository_id: repository_id(&root, trusted_id)?,
-            inject: root.get("inject").map(|f| f.text().map(crate::domain::secret::Secret::new)).transpose()?,
+            inject: root.get("inject").map(|f| inject(&f)).transpose()?,
             builder: builder_of("default")?.unwrap_or_default(),
             untrusted_builder: builder_of("untrusted")?,
             flavors: builders.as_ref().and_then(|b| b.get("flavors")).map_or(Ok(BTreeMap::new()), |f| flavors(&f))?,
@@ -65,6 +67,17 @@ impl RepoConfig {
             timeout: root.get("timeout").map_or(Ok(DEFAULT_TIMEOUT), |f| f.parsed())?,
         })
     }
+}
+
+/// A text that is no env file stays what it is, for those whose scripts read it in their own way.
+fn inject(field: &Field<'_>) -> Result<Secret, ConfigError> {
+    let text = field.text()?;
+    if let Ok(params) = Params::parse(text)
+        && let Some(name) = params.names().find(|name| params::forbidden(name))
+    {
+        return Err(field.error(format!("{name} would change a loader, a shell or Nomad: choose another name")));
+    }
+    Ok(Secret::new(text))
 }
 
 fn trust(root: &Object<'_>) -> Result<(Vec<TrustedSender>, Option<u64>), ConfigError> {

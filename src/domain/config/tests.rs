@@ -146,6 +146,19 @@ fn neither_an_error_nor_the_configuration_shows_a_secret() {
     assert!(!format!("{:?}", parse(&secrets).unwrap()).contains("hunter2"));
 }
 
+#[test]
+fn a_parameter_that_changes_a_loader_a_shell_or_nomad_is_refused_by_its_name() {
+    for name in
+        ["LD_PRELOAD", "BASH_ENV", "PATH", "IFS", "NOMAD_TOKEN", "CONSUL_HTTP_TOKEN", "ALBATROS_TOKEN", "SECRET_PATH"]
+    {
+        let said = parse(&with("inject", json!(format!("GOOD=1\nexport {name}=hunter2\n")))).unwrap_err().to_string();
+        assert!(said.contains("inject") && said.contains(name) && !said.contains("hunter2"), "{said}");
+    }
+    for text in ["LD=1", "XPATH=1", "# PATH=1", "", "-----BEGIN KEY-----\nPATH=1\n", "not an env file"] {
+        assert_eq!(parse(&with("inject", json!(text))).unwrap().inject.unwrap().expose(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_refused_or_hold_a_credential(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {

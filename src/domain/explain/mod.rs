@@ -1,6 +1,7 @@
 //! What would happen to a delivery and why, with nothing done: the steps of `serve`, in its order.
 
 mod file;
+mod given;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -66,6 +67,8 @@ pub struct Explanation {
     pub meta: Option<BTreeMap<String, String>>,
     /// The claim.
     pub claim: Option<ClaimId>,
+    /// What the build would be given, a sentence a thing: names of parameters, never their values.
+    pub given: Vec<String>,
 }
 
 /// What `serve` takes unless told otherwise (`ALBATROS_BODY_LIMIT`).
@@ -82,6 +85,7 @@ impl Explanation {
             builder: None,
             meta: None,
             claim: None,
+            given: Vec::new(),
         }
     }
 
@@ -196,6 +200,7 @@ fn fitted(
         }
         (Err(why), _) => return Explanation::nothing(Decision::Refused, Some(plan.change.kind), why),
     };
+    let given = given::given(&plan, config, shape.and_then(Result::ok));
     let Trust { trusted, why } = plan.trust;
     Explanation {
         decision,
@@ -206,6 +211,7 @@ fn fitted(
         builder: Some(plan.builder),
         meta: Some(meta),
         claim: Some(plan.claim),
+        given,
     }
 }
 
