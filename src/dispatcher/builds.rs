@@ -19,6 +19,7 @@ use super::{App, SharedApp};
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::Verdict;
 use crate::domain::record::Phase;
+use crate::domain::report::Report;
 
 /// The build's id from its two path segments.
 pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {
@@ -60,7 +61,7 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     let known = readable(&app, &build_id(path)?, &credentials).await?;
     let verdict = verdict::of_known(&app, &known).await?;
-    let view = match (&known.tracked, &known.claim) {
+    let mut view = match (&known.tracked, &known.claim) {
         (Tracked::Open(stored), Some(claim)) => BuildView::of_record(&app, claim, &stored.value, &verdict),
         (Tracked::Done(done), Some(claim)) => BuildView::of_done(&app, claim, done),
         (Tracked::Not | Tracked::Open(_) | Tracked::Done(_), _) => {
@@ -70,7 +71,17 @@ pub(crate) async fn one(
             view
         }
     };
+    view.report = report(&app, known.claim.as_ref()).await;
     Ok(show(&view, &headers))
+}
+
+/// What its script has reported; without it a build can be shown as well.
+async fn report(app: &App, claim: Option<&ClaimId>) -> Option<Report> {
+    let read = app.registry.report(claim?).await;
+    read.unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a build's report could not be read");
+        None
+    })
 }
 
 /// `GET /builds/claim/{claim}`: the address of a change that may have no build yet.
@@ -81,7 +92,7 @@ pub(crate) async fn one_by_claim(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
-    let view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
+    let mut view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
             let record = stored.value;
             shown_by_claim(&app, record.private, &record.repo, &credentials).await?;
@@ -101,6 +112,7 @@ pub(crate) async fn one_by_claim(
             BuildView::of_done(&app, &claim, &done)
         }
     };
+    view.report = report(&app, Some(&claim)).await;
     Ok(show(&view, &headers))
 }
 
@@ -125,7 +137,21 @@ fn show(view: &BuildView, headers: &HeaderMap) -> Response {
         answer.lines.push(format!("{repo} {git_ref} {commit}"));
     }
     answer.lines.extend(view.log.iter().cloned());
+    answer.lines.extend(view.report.iter().flat_map(report_lines));
     answer.into_form(headers)
+}
+
+/// What a script has reported, behind what Albatros knows of it.
+fn report_lines(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(tests) = &report.tests {
+        lines.extend(tests.counts.sentence());
+        lines.extend(tests.failures.iter().map(|failed| format!("  failed: {} {}", failed.name, failed.message)));
+    }
+    if !report.summary.is_empty() {
+        lines.extend([String::new(), report.summary.clone()]);
+    }
+    lines
 }
 
 /// The query of a list.

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
@@ -20,6 +20,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
         .route("/session", post(session::exchange))
+        .route("/session/{claim}/report", put(session::report))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/metrics", get(health::metrics))

@@ -7,6 +7,7 @@ use super::App;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::record::{Done, Phase, Record};
+use crate::domain::report::{Report, TestCounts};
 use crate::domain::status;
 
 /// One build in an answer. Absent fields are not known.
@@ -46,6 +47,12 @@ pub(crate) struct BuildView {
     pub(crate) finished: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<String>,
+    /// The script's tests, counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tests: Option<TestCounts>,
+    /// All that the script has reported; where one build is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) report: Option<Report>,
 }
 
 impl BuildView {
@@ -66,6 +73,7 @@ impl BuildView {
             started: record.started,
             finished: record.finished,
             log: record.build.as_ref().map(|build| log_link(app, build)),
+            tests: record.tests,
             ..Self::unknown()
         };
         view.set_verdict(verdict);
@@ -95,6 +103,7 @@ impl BuildView {
             started: done.started,
             finished: Some(done.finished),
             log: done.build.as_ref().map(|build| log_link(app, build)),
+            tests: done.tests,
             ..Self::unknown()
         };
         let verdict = Verdict::Ended(done.outcome.clone());
@@ -124,6 +133,8 @@ impl BuildView {
             started: None,
             finished: None,
             log: None,
+            tests: None,
+            report: None,
         }
     }
 
@@ -144,11 +155,11 @@ impl BuildView {
         };
     }
 
-    /// The outcome's sentence with the time it took, where both ends are known.
+    /// The outcome's sentence with the time it took, where both ends are known, and its tests.
     fn say_how(&mut self, verdict: &Verdict) {
-        if let (Verdict::Ended(outcome), Some(started), Some(finished)) = (verdict, self.started, self.finished) {
-            self.reason = status::sentence(outcome, Some(finished.duration_since(started)));
-        }
+        let Verdict::Ended(outcome) = verdict else { return };
+        let took = self.finished.zip(self.started).map(|(finished, started)| finished.duration_since(started));
+        self.reason = status::with_tests(status::sentence(outcome, took), outcome, self.tests);
     }
 
     /// What a list shows of an open record, without asking the engine.

@@ -62,3 +62,75 @@ pub struct FailedTest {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
+
+impl Report {
+    /// All of it is the script's text: within its bounds, and without what a terminal or a page would obey.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        let tests = self.tests.map(|tests| Tests {
+            counts: tests.counts,
+            failures: tests.failures.into_iter().take(NAMED_FAILURES).map(FailedTest::cleaned).collect(),
+        });
+        Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests }
+    }
+}
+
+impl FailedTest {
+    fn cleaned(self) -> Self {
+        let line = |text: &str| clean(text, TEXT_LIMIT, |_| false);
+        Self { name: line(&self.name), message: line(&self.message) }
+    }
+}
+
+impl TestCounts {
+    /// For people: `3 of 214 tests failed`, `214 tests passed`; none where there were no tests.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        let passed = self.total.saturating_sub(self.failed).saturating_sub(self.skipped);
+        match (self.total, self.failed, passed) {
+            (0, 0, _) => None,
+            (total, 0, passed) if passed == total => Some(format!("{total} tests passed")),
+            (total, 0, passed) => Some(format!("{passed} of {total} tests passed")),
+            (total, failed, _) => Some(format!("{failed} of {} tests failed", total.max(failed))),
+        }
+    }
+}
+
+/// Without control characters and marks that turn the direction of text, but for those that are `kept`; at
+/// most so many bytes.
+fn clean(text: &str, most: usize, kept: impl Fn(char) -> bool) -> String {
+    let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let clean: String = text.chars().filter(|c| kept(*c) || !(c.is_control() || turns(*c))).collect();
+    clipped(&clean, most).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_kept_within_its_bounds_and_obeyed_by_no_terminal() {
+        let failure = FailedTest { name: "a\u{1b}[31m\nb".to_owned(), message: "é".repeat(TEXT_LIMIT) };
+        let report = Report {
+            summary: format!("# ok\r\n\u{202e}|\t{}", "x".repeat(2 * SUMMARY_LIMIT)),
+            tests: Some(Tests { counts: TestCounts::default(), failures: vec![failure; NAMED_FAILURES + 1] }),
+        };
+        let cleaned = report.cleaned();
+        assert!(cleaned.summary.starts_with("# ok\n|\tx"));
+        assert_eq!(cleaned.summary.len(), SUMMARY_LIMIT);
+        let failures = cleaned.tests.unwrap().failures;
+        assert_eq!(failures.len(), NAMED_FAILURES);
+        assert_eq!(failures[0].name, "a[31mb");
+        assert_eq!(failures[0].message.len(), TEXT_LIMIT);
+    }
+
+    #[test]
+    fn counts_are_told_in_a_few_words() {
+        let told = |total, failed, skipped| TestCounts { total, failed, skipped }.sentence();
+        assert_eq!(told(214, 3, 0).as_deref(), Some("3 of 214 tests failed"));
+        assert_eq!(told(214, 0, 0).as_deref(), Some("214 tests passed"));
+        assert_eq!(told(214, 0, 4).as_deref(), Some("210 of 214 tests passed"));
+        assert_eq!(told(0, 0, 0), None);
+        assert_eq!(told(0, 9, u64::MAX).as_deref(), Some("9 of 9 tests failed"), "a script may count wrongly");
+    }
+}

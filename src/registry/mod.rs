@@ -11,6 +11,7 @@ use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record};
 use crate::domain::repo_url::RepoUrl;
+use crate::domain::report::Report;
 
 pub use consul::ConsulRegistry;
 pub use files::{FileRegistry, FilesError};
@@ -173,6 +174,29 @@ impl Registry {
         lease: Option<&Lease>,
     ) -> Result<Written, RegistryError> {
         each!(self, update(id, record, index, lease))
+    }
+
+    /// Keeps what a build reports, and writes its open record: one transaction, guarded like [`Registry::update`]. Goes
+    /// with the ended change.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was written.
+    pub async fn keep_report(
+        &self,
+        id: &ClaimId,
+        record: &Record,
+        index: Index,
+        report: &Report,
+    ) -> Result<Written, RegistryError> {
+        each!(self, keep_report(id, record, index, report))
+    }
+
+    /// What a build has reported, open or ended.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn report(&self, id: &ClaimId) -> Result<Option<Report>, RegistryError> {
+        each!(self, report(id))
     }
 
     /// Moves an open record to `done/`: one transaction, guarded like [`Registry::update`].

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use albatros::api::consul::Consul as Client;
 use albatros::api::http::{EndpointConfig, Service, Tls};
 use albatros::domain::repo_url::RepoUrl;
+use albatros::domain::report::Report;
 use albatros::registry::{Claimed, ConsulRegistry, Entry, Lease, Registry, RegistryError, Written};
 use serde_json::json;
 
@@ -82,6 +83,14 @@ async fn a_write_whose_answer_is_lost_is_settled_by_what_is_there() {
         };
         assert_eq!(registry.open(&id('1')).await.unwrap().unwrap().index, second, "{fault:?}");
 
+        let report = Report { summary: format!("{fault:?}"), tests: None };
+        lose();
+        let Written::Yes(second) = registry.keep_report(&id('1'), &changed, second, &report).await.unwrap() else {
+            panic!("{fault:?}")
+        };
+        assert_eq!(registry.open(&id('1')).await.unwrap().unwrap().index, second, "{fault:?}");
+        assert_eq!(registry.report(&id('1')).await.unwrap(), Some(report), "{fault:?}");
+
         lose();
         assert!(
             matches!(registry.finish(&id('1'), second, &done(), &held).await.unwrap(), Written::Yes(_)),
@@ -95,6 +104,7 @@ async fn a_write_whose_answer_is_lost_is_settled_by_what_is_there() {
         lose();
         assert!(matches!(registry.expire(&id('1'), &held).await.unwrap(), Written::Yes(_)), "{fault:?}");
         assert!(registry.done(&id('1')).await.unwrap().is_none());
+        assert_eq!(registry.report(&id('1')).await.unwrap(), None, "{fault:?}");
     }
 }
 

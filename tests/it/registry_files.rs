@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use albatros::domain::config::RepoConfig;
 use albatros::domain::repo_url::RepoUrl;
+use albatros::domain::report::Report;
 use albatros::registry::{Claimed, Entry, FileRegistry, FilesError, Index, Registry, Written};
 
 use crate::registry_samples::{done, id, record};
@@ -136,4 +137,26 @@ async fn a_repository_is_known_by_the_spelling_it_was_registered_with() {
     let other = "http://localhost/other".parse().unwrap();
     assert!(matches!(registry.entry_now(&other).await.unwrap(), Entry::Unknown));
     assert_eq!(registry.entries().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_report_lives_as_long_as_its_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let report: Report =
+        serde_json::from_str(r#"{"summary":"fine","tests":{"total":2,"failed":0,"skipped":1}}"#).unwrap();
+    {
+        let registry = registry(folder.path());
+        let Claimed::Won(index) = registry.claim(&id('1'), &record("n")).await.unwrap() else { panic!() };
+        let kept = registry.keep_report(&id('1'), &record("n"), index, &report).await.unwrap();
+        assert!(matches!(kept, Written::Yes(new) if new > index));
+        assert_eq!(registry.keep_report(&id('1'), &record("n"), index, &report).await.unwrap(), Written::Conflict);
+    }
+    let registry = registry(folder.path());
+    assert_eq!(registry.report(&id('1')).await.unwrap(), Some(report.clone()));
+    let lease = registry.acquire().await.unwrap().unwrap();
+    let stored = registry.open(&id('1')).await.unwrap().unwrap();
+    registry.finish(&id('1'), stored.index, &done(), &lease).await.unwrap();
+    assert_eq!(registry.report(&id('1')).await.unwrap(), Some(report));
+    registry.expire(&id('1'), &lease).await.unwrap();
+    assert_eq!(registry.report(&id('1')).await.unwrap(), None);
 }

@@ -4,7 +4,10 @@ use std::io::{IsTerminal as _, Write as _};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, Color, Table};
+use serde::Deserialize as _;
 use serde_json::Value;
+
+use crate::domain::report::Report;
 
 /// A program's answer, as it came.
 fn print_json(value: &Value) -> std::io::Result<()> {
@@ -67,7 +70,20 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
             table.add_row(vec![Cell::new(field), state_cell(field, &value)]);
         }
     }
-    writeln!(std::io::stdout().lock(), "{table}")
+    let report = view.get("report").and_then(|report| Report::deserialize(report).ok()).map(Report::cleaned);
+    let tests = report.as_ref().and_then(|report| report.tests.as_ref());
+    if let Some(tests) = tests.and_then(|tests| tests.counts.sentence()) {
+        table.add_row(vec![Cell::new("tests"), Cell::new(tests)]);
+    }
+    for failed in tests.iter().flat_map(|tests| &tests.failures) {
+        table.add_row(vec![Cell::new("failed"), Cell::new(format!("{} {}", failed.name, failed.message))]);
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{table}")?;
+    match report.map(|report| report.summary) {
+        Some(summary) if !summary.is_empty() => writeln!(out, "\n{summary}"),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A list, a line a build. Without a build the claim stands in its place, for `approve` and `cancel`.

@@ -40,6 +40,12 @@ impl Sessions {
         }
     }
 
+    /// What a build has reported could not be kept.
+    pub(super) fn unkept(&self, claim: &ClaimId, refusal: &Refusal) {
+        let cause = refusal.cause.as_ref().map(|cause| &**cause as &dyn Error);
+        tracing::warn!(claim = claim.as_str(), reason = refusal.sentence, error = cause, "a report was not kept");
+    }
+
     /// Somebody came without a token that holds; no more than a line a second.
     pub(super) fn turned_away(&self, refusal: &Refusal) {
         self.refusals.log_token(&refusal.sentence);

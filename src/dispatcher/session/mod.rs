@@ -5,10 +5,12 @@ mod bearer;
 mod exchange;
 mod proof;
 mod refusal;
+mod report;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use exchange::exchange;
+pub(crate) use report::report;
 
 use super::refusals::Refusals;
 use refusal::Refusal;

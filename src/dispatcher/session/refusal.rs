@@ -1,22 +1,19 @@
 //! What a controller is told when it is not given what it asks for (RFC 9457).
 
+use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
 
-use crate::dispatcher::answer::Problem;
+use crate::dispatcher::answer;
 use crate::dispatcher::on_ref::OffRef;
 use crate::domain::identity::Stranger;
+use crate::domain::problem::{self, BLANK, COMMIT_GONE, FORGE, Problem};
 use crate::engine::{EngineError, IdentifyError};
 use crate::registry::RegistryError;
 
 /// Seconds after which a controller that has to wait should ask again; it has a back-off of its own.
 const SOON: HeaderValue = HeaderValue::from_static("1");
-/// The forge cannot be asked: controllers try for an hour.
-const FORGE: &str = "urn:albatros:forge";
-/// The commit is no longer on its ref: nothing will help.
-const COMMIT_GONE: &str = "urn:albatros:commit-gone";
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,7 +30,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, kind: "about:blank", sentence: sentence.into(), cause: None }
+        Self { status, kind: BLANK, sentence: sentence.into(), cause: None }
     }
 
     fn because(self, cause: impl Into<Cause>) -> Self {
@@ -116,8 +113,8 @@ impl From<OffRef> for Refusal {
     }
 }
 
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Self {
+impl From<answer::Problem> for Refusal {
+    fn from(problem: answer::Problem) -> Self {
         match problem.status {
             // The sentence of those who send deliveries names their setting.
             StatusCode::PAYLOAD_TOO_LARGE => Self::new(problem.status, "the body is too large"),
@@ -128,13 +125,16 @@ impl From<Problem> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = json!({
-            "type": self.kind, "title": self.status.canonical_reason(), "status": self.status.as_u16(),
-            "detail": self.sentence,
-        });
-        let kind = [(CONTENT_TYPE, "application/problem+json")];
-        let mut response = (self.status, kind, body.to_string()).into_response();
-        if self.passes() {
+        let passes = self.passes();
+        let problem = Problem {
+            kind: self.kind.to_owned(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            detail: self.sentence,
+        };
+        let mut response = (self.status, Json(problem)).into_response();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
+        if passes {
             response.headers_mut().insert(RETRY_AFTER, SOON);
         }
         if self.status == StatusCode::UNAUTHORIZED {

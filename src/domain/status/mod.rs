@@ -10,6 +10,7 @@ use super::event::EventKind;
 use super::id::{BuildId, ClaimId};
 use super::outcome::{Outcome, Verdict};
 use super::record::{Phase, Record, Stop, StopWhy};
+use super::report::TestCounts;
 
 pub use standing::{Listed, Standing, standing};
 
@@ -145,7 +146,8 @@ fn last(record: &Record, outcome: &Outcome) -> Status {
         Outcome::Failure { .. } | Outcome::Oom { .. } | Outcome::Timeout | Outcome::Cancelled { .. } => State::Failure,
         Outcome::Infra { .. } | Outcome::Lost { .. } | Outcome::Expired => State::Error,
     };
-    Status { state, description: one_line(&sentence(outcome, took(record, outcome))), last: true }
+    let told = with_tests(sentence(outcome, took(record, outcome)), outcome, record.tests);
+    Status { state, description: one_line(&told), last: true }
 }
 
 /// How long the executor ran; a time-out that we enforced is told by its limit, not by when Nomad had done it.
@@ -153,6 +155,16 @@ fn took(record: &Record, outcome: &Outcome) -> Option<SignedDuration> {
     let limit = record.stop.as_ref().filter(|stop| *outcome == Outcome::Timeout && stop.why == StopWhy::Timeout);
     let end = limit.map(|stop| stop.at).or(record.finished)?;
     Some(end.duration_since(record.started?).max(SignedDuration::ZERO))
+}
+
+/// A sentence on how a build ended, and what its tests came to where that says something about it.
+#[must_use]
+pub fn with_tests(sentence: String, outcome: &Outcome, tests: Option<TestCounts>) -> String {
+    let ran = matches!(outcome, Outcome::Success | Outcome::Failure { .. });
+    match tests.filter(|_| ran).and_then(|tests| tests.sentence()) {
+        Some(tests) => format!("{sentence}, {tests}"),
+        None => sentence,
+    }
 }
 
 /// How a build ended, in one sentence for people: `Successful in 12s`, `Failed with exit 3 after 4s`.

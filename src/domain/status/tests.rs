@@ -47,6 +47,18 @@ fn every_outcome_has_its_word_and_sentence() {
 }
 
 #[test]
+fn a_final_status_counts_the_tests() {
+    let told = |outcome, failed| {
+        let tests = Some(TestCounts { total: 214, failed, skipped: 0 });
+        status_of(&Record { tests, ..ended(outcome, 5, 9) }, None).description
+    };
+    let failure = Outcome::Failure { exit_code: 1, signal: 0 };
+    assert_eq!(told(failure, 3), "Failed with exit 1 after 4s, 3 of 214 tests failed");
+    assert_eq!(told(Outcome::Success, 0), "Successful in 4s, 214 tests passed");
+    assert_eq!(told(Outcome::Expired, 3), "Nomad no longer knows this build");
+}
+
+#[test]
 fn nothing_that_is_not_over_is_final() {
     let verdicts = [
         (None, "Queued"),

@@ -5,6 +5,7 @@
 //! | `<prefix>/<base64 of the address>` | a repository's configuration; only read |
 //! | `<prefix>-builds/open/<claim>` | changes in flight |
 //! | `<prefix>-builds/done/<claim>` | ended ones |
+//! | `<prefix>-builds/report/<claim>` | what their scripts have reported |
 //! | `<prefix>-builds/lock` | the follower's lock |
 
 mod claims;
@@ -24,6 +25,7 @@ use crate::api::consul::{Consistency, Consul, ConsulError, Pair};
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record, VERSION};
 use crate::domain::repo_url::RepoUrl;
+use crate::domain::report::Report;
 
 use copy::{Copied, read_entry};
 use write::Intent;
@@ -82,6 +84,10 @@ impl ConsulRegistry {
         format!("{}-builds/done/{id}", self.prefix)
     }
 
+    fn report_key(&self, id: &ClaimId) -> String {
+        format!("{}-builds/report/{id}", self.prefix)
+    }
+
     fn lock_key(&self) -> String {
         format!("{}-builds/lock", self.prefix)
     }
@@ -123,6 +129,24 @@ impl ConsulRegistry {
         write::write(self, lease, Intent::Replace { key: self.open_key(id), index, value }).await
     }
 
+    pub(super) async fn keep_report(
+        &self,
+        id: &ClaimId,
+        record: &Record,
+        index: Index,
+        report: &Report,
+    ) -> Result<Written, RegistryError> {
+        let (value, report) = (encode(record)?, encode(report)?);
+        let intent = Intent::Report { open: self.open_key(id), index, value, key: self.report_key(id), report };
+        write::write(self, None, intent).await
+    }
+
+    pub(super) async fn report(&self, id: &ClaimId) -> Result<Option<Report>, RegistryError> {
+        let pair = self.consul.get(&self.report_key(id), Consistency::Default).await?;
+        let read = |pair: Pair| serde_json::from_slice(&pair.value);
+        pair.map(read).transpose().map_err(|error| RegistryError::Refused(format!("a report cannot be read: {error}")))
+    }
+
     pub(super) async fn finish(
         &self,
         id: &ClaimId,
@@ -139,7 +163,7 @@ impl ConsulRegistry {
     }
 
     pub(super) async fn expire(&self, id: &ClaimId, lease: &Lease) -> Result<Written, RegistryError> {
-        write::write(self, Some(lease), Intent::Expire { key: self.done_key(id) }).await
+        write::write(self, Some(lease), Intent::Expire { key: self.done_key(id), report: self.report_key(id) }).await
     }
 
     pub(super) async fn watch_open(

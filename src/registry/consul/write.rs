@@ -14,12 +14,14 @@ const LIMIT: Duration = Duration::from_secs(8);
 pub(super) enum Intent {
     /// A new value for an open record.
     Replace { key: String, index: Index, value: Vec<u8> },
+    /// The same, and a report beside it.
+    Report { open: String, index: Index, value: Vec<u8>, key: String, report: Vec<u8> },
     /// From `open/` to `done/`.
     Finish { open: String, index: Index, done: String, value: Vec<u8> },
     /// No open record any more.
     Forget { key: String, index: Index },
-    /// No ended change any more.
-    Expire { key: String },
+    /// No ended change any more, nor its report.
+    Expire { key: String, report: String },
 }
 
 /// What reading again says of a write whose answer was lost.
@@ -33,18 +35,21 @@ impl Intent {
     fn ops(&self) -> Vec<Op<'_>> {
         match self {
             Self::Replace { key, index, value } => vec![Op::Cas { key, index: index.0, value }],
+            Self::Report { open, index, value, key, report } => {
+                vec![Op::Cas { key: open, index: index.0, value }, Op::Set { key, value: report }]
+            }
             Self::Finish { open, index, done, value } => {
                 vec![Op::DeleteCas { key: open, index: index.0 }, Op::Set { key: done, value }]
             }
             Self::Forget { key, index } => vec![Op::DeleteCas { key, index: index.0 }],
-            Self::Expire { key } => vec![Op::Delete { key }],
+            Self::Expire { key, report } => vec![Op::Delete { key }, Op::Delete { key: report }],
         }
     }
 
     /// The key whose new index the caller learns; none for removals.
     fn written(&self) -> Option<&str> {
         match self {
-            Self::Replace { key, .. } => Some(key),
+            Self::Replace { key, .. } | Self::Report { open: key, .. } => Some(key),
             Self::Finish { done, .. } => Some(done),
             Self::Forget { .. } | Self::Expire { .. } => None,
         }
@@ -58,6 +63,7 @@ pub(super) async fn write(
 ) -> Result<Written, RegistryError> {
     // Index 0 would create the record anew, or remove whatever is there.
     if let Intent::Replace { index: Index(0), .. }
+    | Intent::Report { index: Index(0), .. }
     | Intent::Finish { index: Index(0), .. }
     | Intent::Forget { index: Index(0), .. } = intent
     {
@@ -115,6 +121,12 @@ async fn settle(at: &ConsulRegistry, intent: &Intent) -> Result<Settled, ConsulE
             Some(pair) if pair.modify_index == index.0 => Settled::NotYet,
             Some(_) | None => Settled::Overtaken,
         },
+        // The record may be as it was before, so the report tells.
+        Intent::Report { open, index, key, report, .. } => match (read(open).await?, read(key).await?) {
+            (Some(record), Some(pair)) if pair.value == *report => Settled::Happened(Index(record.modify_index)),
+            (Some(record), _) if record.modify_index == index.0 => Settled::NotYet,
+            (Some(_) | None, _) => Settled::Overtaken,
+        },
         Intent::Finish { open, index, done, value } => match (read(open).await?, read(done).await?) {
             (_, Some(pair)) if pair.value == *value => Settled::Happened(Index(pair.modify_index)),
             (Some(pair), _) if pair.modify_index == index.0 => Settled::NotYet,
@@ -125,7 +137,7 @@ async fn settle(at: &ConsulRegistry, intent: &Intent) -> Result<Settled, ConsulE
             Some(pair) if pair.modify_index == index.0 => Settled::NotYet,
             Some(_) => Settled::Overtaken,
         },
-        Intent::Expire { key } => match read(key).await? {
+        Intent::Expire { key, .. } => match read(key).await? {
             None => Settled::Happened(Index(0)),
             Some(_) => Settled::NotYet,
         },

@@ -73,6 +73,11 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<Stored<T>, String> {
     Ok(Stored { value, index: Index(kept.index) })
 }
 
+/// The text of a record's file.
+fn kept<T: Serialize>(stored: &Stored<T>) -> Result<Vec<u8>, FilesError> {
+    serde_json::to_vec(&Kept { index: stored.index.0, value: &stored.value }).map_err(FilesError::Json)
+}
+
 /// A data directory that is ours.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -83,7 +88,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn take(path: &Path) -> Result<Self, FilesError> {
-        for part in ["open", "done"] {
+        for part in ["open", "done", "report"] {
             let folder = path.join(part);
             std::fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
         }
@@ -135,7 +140,7 @@ impl Folder {
     /// The disk may have it a moment later: syncing costs milliseconds that a hook and the start of a build would wait
     /// for, and a machine that loses power has lost the build anyway.
     pub(super) fn put<T: Serialize>(&self, part: &str, id: &ClaimId, stored: &Stored<T>) -> Result<(), FilesError> {
-        let file = self.replace(part, id, stored, |_| Ok(()))?;
+        let file = self.replace(part, id, &kept(stored)?, |_| Ok(()))?;
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || file.sync_data());
         }
@@ -149,25 +154,39 @@ impl Folder {
         id: &ClaimId,
         stored: &Stored<T>,
     ) -> Result<(), FilesError> {
-        self.replace(part, id, stored, File::sync_data).map(|_| ())
+        self.replace(part, id, &kept(stored)?, File::sync_data).map(|_| ())
     }
 
-    fn replace<T: Serialize>(
+    fn replace(
         &self,
         part: &str,
         id: &ClaimId,
-        stored: &Stored<T>,
+        text: &[u8],
         before: impl FnOnce(&File) -> std::io::Result<()>,
     ) -> Result<File, FilesError> {
         let path = self.file(part, id);
-        let kept = Kept { index: stored.index.0, value: &stored.value };
-        let text = serde_json::to_vec(&kept).map_err(FilesError::Json)?;
         let folder = self.path.join(part);
         let mut new =
             tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed("write", &path))?;
-        new.write_all(&text).map_err(failed("write", &path))?;
+        new.write_all(text).map_err(failed("write", &path))?;
         before(new.as_file()).map_err(failed("write", &path))?;
         new.persist(&path).map_err(|error| failed("write", &path)(error.error))
+    }
+
+    /// A value that is read when it is asked for, and has no index.
+    pub(super) fn put_value<T: Serialize>(&self, part: &str, id: &ClaimId, value: &T) -> Result<(), FilesError> {
+        let text = serde_json::to_vec(value).map_err(FilesError::Json)?;
+        self.replace(part, id, &text, |_| Ok(())).map(|_| ())
+    }
+
+    /// Reads it; none where there is none.
+    pub(super) fn value<T: DeserializeOwned>(&self, part: &str, id: &ClaimId) -> Result<Option<T>, FilesError> {
+        let path = self.file(part, id);
+        match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_damaged| FilesError::Foreign(id.clone())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
     }
 
     /// What a process did not finish, or what never reached the disk.

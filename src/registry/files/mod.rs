@@ -1,7 +1,7 @@
 //! The registry of one machine: files under a data directory, a `flock` for the lock.
 //!
-//! `open/<claim>.json` and `done/<claim>.json` hold what Consul would, each with its index. They are read once, at the
-//! start; the `flock` on `lock` makes sure that nobody else writes them afterwards.
+//! `open/<claim>.json` and `done/<claim>.json` hold what Consul would, each with its index, and `report/<claim>.json`
+//! what scripts have reported. All but these are read once, at the start; the `flock` on `lock` makes sure that nobody else writes them afterwards.
 
 mod folder;
 mod store;
@@ -15,6 +15,7 @@ use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record};
 use crate::domain::repo_url::RepoUrl;
+use crate::domain::report::Report;
 
 pub use folder::FilesError;
 
@@ -100,6 +101,22 @@ impl FileRegistry {
     ) -> Result<Written, RegistryError> {
         let (id, record, lease) = (id.clone(), record.clone(), lease.cloned());
         self.on(move |store| store.update(&id, record, index, lease.as_ref())).await
+    }
+
+    pub(super) async fn keep_report(
+        &self,
+        id: &ClaimId,
+        record: &Record,
+        index: Index,
+        report: &Report,
+    ) -> Result<Written, RegistryError> {
+        let (id, record, report) = (id.clone(), record.clone(), report.clone());
+        self.on(move |store| store.keep_report(&id, record, index, &report)).await
+    }
+
+    pub(super) async fn report(&self, id: &ClaimId) -> Result<Option<Report>, RegistryError> {
+        let id = id.clone();
+        self.on(move |store| store.report(&id)).await
     }
 
     pub(super) async fn finish(

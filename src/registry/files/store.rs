@@ -8,6 +8,7 @@ use super::folder::{FilesError, Folder, Loaded};
 use super::{Claimed, Index, Lease, Stored, Written};
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record};
+use crate::domain::report::Report;
 use crate::registry::LEASE_TTL;
 
 /// All records, and who is the follower.
@@ -87,6 +88,24 @@ impl Store {
         }
     }
 
+    pub(super) fn keep_report(
+        &mut self,
+        id: &ClaimId,
+        record: Record,
+        index: Index,
+        report: &Report,
+    ) -> Result<Written, FilesError> {
+        if let Some(refused) = self.guard(id, index, None) {
+            return Ok(refused);
+        }
+        self.folder.put_value("report", id, report)?;
+        self.write(id, record).map(Written::Yes)
+    }
+
+    pub(super) fn report(&self, id: &ClaimId) -> Result<Option<Report>, FilesError> {
+        self.folder.value("report", id)
+    }
+
     pub(super) fn finish(
         &mut self,
         id: &ClaimId,
@@ -117,6 +136,7 @@ impl Store {
         if !self.is_follower(lease) {
             return Ok(Written::LeaseLost);
         }
+        self.folder.remove("report", id)?;
         self.folder.remove("done", id)?;
         self.done.remove(id);
         Ok(Written::Yes(Index(self.last)))

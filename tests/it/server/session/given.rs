@@ -106,7 +106,7 @@ async fn a_controller_that_is_faster_than_the_record_waits() {
     record.as_object_mut().unwrap().remove("build");
     let key = format!("{}{key}", crate::fake::world::OPEN);
     story.serve.freeze();
-    story.world.consul.put(&key, &record.to_string());
+    story.world.consul.put(&key, record.to_string());
     let faults = story.world.nomad.faults();
     faults.arm(
         "*",

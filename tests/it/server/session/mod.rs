@@ -2,6 +2,7 @@
 
 mod given;
 mod refused;
+mod report;
 mod trouble;
 
 use serde_json::{Value, json};
