@@ -1,6 +1,7 @@
 //! `albatros controller`
 
 use std::io::Read as _;
+use std::path::PathBuf;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -61,7 +62,7 @@ impl ControllerArgs {
         let shutdown = CancellationToken::new();
         stop_on_signal(shutdown.clone()).map_err(ControllerError::Signals)?;
         let told = settings::controller(environment)?;
-        let source = if self.grant_stdin { given()? } else { asked(told.session)? };
+        let source = if self.grant_stdin { given(told.report)? } else { asked(told.session)? };
         let settings =
             Settings { alloc_dir: told.alloc_dir, build: told.build, facts: told.facts, listen: told.listen, source };
         Ok(controller::run(settings, shutdown).await?)
@@ -69,14 +70,14 @@ impl ControllerArgs {
 }
 
 /// What the engine handed over; nothing at all means a build without a session.
-fn given() -> Result<Source, ControllerError> {
+fn given(report: Option<PathBuf>) -> Result<Source, ControllerError> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(GRANT_MOST).read_to_end(&mut bytes).map_err(ControllerError::Input)?;
     if bytes.trim_ascii().is_empty() {
         return Ok(Source::Nowhere("nothing was given to this build".to_owned()));
     }
     let grant = Grant::from_wire(&bytes).map_err(|_quotes_it| ControllerError::Grant)?;
-    Ok(Source::Given(Box::new(grant)))
+    Ok(Source::Given { grant: Box::new(grant), report })
 }
 
 fn asked(session: Result<SessionSettings, &'static str>) -> Result<Source, ControllerError> {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Exit;
-use super::machine::{machine, secrets, temp};
+use super::machine::{machine, temp};
+use super::params::inject;
 use super::settings::{self, Environment, Overrides, SettingsError};
 use super::{complain, say};
 use crate::dev::{DevError, DevSettings, Terminal, dev};
@@ -25,8 +26,8 @@ pub(crate) struct DevArgs {
     /// Where builds, logs and claims are kept [default $XDG_STATE_HOME/albatros or ~/.local/state/albatros]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A file that becomes the script's SECRET_PATH, byte for byte
-    #[arg(long, value_name = "FILE")]
+    /// Parameters as KEY=VALUE lines; the file becomes the script's SECRET_PATH, byte for byte
+    #[arg(long, visible_alias = "param-file", value_name = "FILE")]
     secrets: Option<PathBuf>,
 }
 
@@ -54,7 +55,7 @@ impl DevArgs {
             listen,
             dispatcher,
             machine: machine(environment)?,
-            secrets: secrets(self.secrets.as_deref())?,
+            secrets: inject(self.secrets.as_deref(), &[])?,
         })
     }
 }

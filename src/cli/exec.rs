@@ -43,8 +43,9 @@ pub(crate) struct SuperviseArgs {
 
 impl SuperviseArgs {
     /// Looks after a build until nothing is left of it.
-    pub(crate) async fn run(self) -> Exit {
-        let settings = SuperviseSettings { dir: self.dir, limit: Duration::from_millis(self.limit_ms) };
+    pub(crate) async fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
+        let limit = Duration::from_millis(self.limit_ms);
+        let settings = SuperviseSettings { dir: self.dir, limit, vars: vars.into_iter().collect() };
         match supervise_build(&settings).await {
             Ok(()) => Exit::Success,
             Err(error) => complain(&error, Exit::Infra),

@@ -1,11 +1,10 @@
 //! What `dev` and `run` read of the environment about this machine.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::settings::{Environment, SettingsError};
 use crate::dev::Machine;
-use crate::domain::secret::Secret;
 use crate::sidecar::GIT_VARS;
 use crate::sidecar::exec::DEFAULT_PATH;
 
@@ -39,11 +38,4 @@ fn builds(text: &str) -> Result<usize, SettingsError> {
 /// Where temporary files go.
 pub(super) fn temp(environment: Environment<'_>) -> PathBuf {
     environment("TMPDIR").filter(|value| !value.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
-}
-
-/// A file of secrets, byte for byte.
-pub(super) fn secrets(file: Option<&Path>) -> Result<Option<Secret>, SettingsError> {
-    let Some(file) = file else { return Ok(None) };
-    let wrong = |why: String| SettingsError { name: "--secrets".to_owned(), why };
-    std::fs::read_to_string(file).map(|text| Some(Secret::new(text))).map_err(|error| wrong(error.to_string()))
 }

@@ -9,6 +9,7 @@ pub mod exit;
 mod explain;
 mod log;
 mod machine;
+mod params;
 mod run;
 mod serve;
 pub mod settings;
@@ -102,7 +103,7 @@ pub fn main() -> Exit {
         }),
         Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
         Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
-        Some(Verb::Supervise(args)) => in_build(args.run()),
+        Some(Verb::Supervise(args)) => in_build(args.run(std::env::vars_os())),
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,

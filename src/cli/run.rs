@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::complain;
 use super::exit::Exit;
-use super::machine::{machine, secrets, temp};
+use super::machine::{machine, temp};
+use super::params::inject;
 use super::settings::{Environment, SettingsError};
 use crate::dev::{RunError, RunSettings, Terminal, run};
 use crate::domain::duration::Span;
@@ -24,9 +25,15 @@ pub(crate) struct RunArgs {
     /// The longest it may run
     #[arg(long, default_value = "1h", value_name = "DURATION")]
     timeout: Span,
-    /// A file that becomes the script's SECRET_PATH, byte for byte
-    #[arg(long, value_name = "FILE")]
+    /// A parameter of the build; can be given several times, and what is secret had better stand in a file
+    #[arg(long = "param", value_name = "KEY=VALUE")]
+    params: Vec<String>,
+    /// Parameters as KEY=VALUE lines; the file becomes the script's SECRET_PATH, byte for byte
+    #[arg(long, visible_alias = "param-file", value_name = "FILE")]
     secrets: Option<PathBuf>,
+    /// Keep the workspace also when the build does not fail
+    #[arg(long)]
+    keep: bool,
 }
 
 impl RunArgs {
@@ -48,7 +55,8 @@ impl RunArgs {
             dir: self.dir,
             flavor: self.flavor,
             timeout: self.timeout.get(),
-            secrets: secrets(self.secrets.as_deref())?,
+            inject: inject(self.secrets.as_deref(), &self.params)?,
+            keep: self.keep,
             temp: temp(environment),
             machine: machine(environment)?,
         })

@@ -1,5 +1,8 @@
-//! Takes the report to serve: whole, again after each change, but not more often than serve likes it.
+//! Takes the report to serve: whole, again after each change, but not more often than serve likes it. On one machine the
+//! engine finds it in a file.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -9,6 +12,7 @@ use super::session::Session;
 use super::{SharedApp, Source};
 use crate::api::session::{SessionError, SessionServer};
 use crate::domain::id::ClaimId;
+use crate::domain::report::Report;
 use crate::domain::secret::Secret;
 
 /// Changes are gathered for so long; a script may report each of its steps.
@@ -19,19 +23,21 @@ const GATHER: Duration = Duration::from_secs(1);
 pub(super) struct Courier(Option<Way>);
 
 #[derive(Debug)]
-struct Way {
-    server: SessionServer,
-    claim: ClaimId,
-    secret: Secret,
+enum Way {
+    /// Over the build's session.
+    Server { server: SessionServer, claim: ClaimId, secret: Secret },
+    /// To whoever has started this process.
+    File(PathBuf),
 }
 
 impl Courier {
     pub(super) fn of(source: &Source, secret: &Secret) -> Self {
         Self(match source {
             Source::Server { server, claim, .. } => {
-                Some(Way { server: server.clone(), claim: claim.clone(), secret: secret.clone() })
+                Some(Way::Server { server: server.clone(), claim: claim.clone(), secret: secret.clone() })
             }
-            Source::Given(_) | Source::Nowhere(_) => None,
+            Source::Given { report, .. } => report.clone().map(Way::File),
+            Source::Nowhere(_) => None,
         })
     }
 
@@ -67,7 +73,16 @@ impl Way {
         let mut pause = Pause::default();
         loop {
             let (version, report) = app.reports.now();
-            match self.server.report(&self.claim, &self.secret, &report).await {
+            let sent = match self {
+                Self::Server { server, claim, secret } => server.report(claim, secret, &report).await,
+                Self::File(path) => {
+                    if let Err(error) = write(path, &report) {
+                        tracing::warn!(%error, "the report could not be written down");
+                    }
+                    Ok(())
+                }
+            };
+            match sent {
                 Ok(()) => return app.reports.settled(version),
                 Err(error) if refused(&error) => {
                     tracing::warn!(%error, "serve does not take the report");
@@ -83,6 +98,13 @@ impl Way {
             }
         }
     }
+}
+
+/// Written beside and renamed, so that it is there whole or not at all.
+fn write(path: &Path, report: &Report) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, serde_json::to_vec(report)?)?;
+    std::fs::rename(&beside, path)
 }
 
 /// Whether asking again changes nothing.

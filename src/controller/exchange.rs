@@ -31,7 +31,7 @@ const IDENTITY_MOST: u64 = 64 * 1024;
 /// Decides the build's session, once.
 pub(super) async fn decide(app: SharedApp, source: Source, secret: Secret) {
     let session = match source {
-        Source::Given(grant) => Session::granted(*grant),
+        Source::Given { grant, .. } => Session::granted(*grant),
         Source::Nowhere(reason) => Session::without(reason),
         Source::Server { server, claim, identity } => {
             Exchange { server, claim, secret, begun: Instant::now() }.run(&identity).await

@@ -77,7 +77,12 @@ pub enum Source {
         identity: PathBuf,
     },
     /// Handed over at the start, by the engine that started this process.
-    Given(Box<Grant>),
+    Given {
+        /// What the build may have.
+        grant: Box<Grant>,
+        /// Where that engine looks for the report.
+        report: Option<PathBuf>,
+    },
     /// Nowhere, and why.
     Nowhere(String),
 }

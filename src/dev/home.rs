@@ -12,6 +12,7 @@ use super::copy::Head;
 use super::name_of;
 use crate::domain::id::CommitSha;
 use crate::domain::secret::Secret;
+use crate::engine::Keep;
 
 /// The file's name.
 const FILE: &str = "dev.json";
@@ -73,6 +74,11 @@ impl Home {
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Where the workspaces of failed builds are kept.
+    pub(super) fn kept(&self) -> Keep {
+        Keep { dir: self.dir.join("kept"), always: false }
     }
 
     /// The name of a directory: the one it had before, or a new one.

@@ -5,7 +5,9 @@
 
 mod copy;
 mod delivery;
+mod files;
 mod home;
+mod kept;
 mod read;
 mod run;
 mod server;
@@ -18,6 +20,8 @@ pub use server::{DevError, DevSettings, dev};
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+use crate::domain::runner::{PREPARE, SIDECAR};
 
 /// What both roles need to know of this machine.
 #[derive(Debug, Clone)]
@@ -34,6 +38,9 @@ pub struct Machine {
     pub builds: usize,
 }
 
+/// Which tasks have said why a build failed that is not the script's doing.
+const TASKS_THAT_SAY_WHY: [&str; 2] = [PREPARE, SIDECAR];
+
 /// The word for what a directory is called as a repository: its own name, as far as it fits.
 fn name_of(dir: &std::path::Path) -> String {
     let name = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -46,4 +53,13 @@ fn name_of(dir: &std::path::Path) -> String {
 /// Under which address a working copy is a repository.
 fn address_of(name: &str) -> String {
     format!("http://localhost/{name}")
+}
+
+/// A path as a word of a shell.
+fn quoted(path: &std::path::Path) -> String {
+    let text = path.to_string_lossy();
+    if text.chars().all(|c| c.is_alphanumeric() || "/._-+,@".contains(c)) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -1,24 +1,26 @@
 //! Role `run`: a working copy as it stands, in a fresh workspace, in the environment of the cluster, without a server.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::copy::{CopyError, Head, Repository, directory};
-use super::{Machine, Terminal, address_of, name_of};
+use super::files::{copy_all, copy_listed};
+use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, name_of, quoted};
 use crate::api::git::{Git, GitError};
+use crate::domain::event::EventKind;
+use crate::domain::grant::{Checkout, Facts, Grant};
 use crate::domain::id::{BuildId, Flavor};
-use crate::domain::outcome::{Outcome, Verdict, judge};
+use crate::domain::outcome::{EXECUTOR, Outcome, Verdict, judge};
 use crate::domain::secret::Secret;
 use crate::domain::status;
 use crate::domain::times::Times;
 use crate::engine::{
-    DispatchError, Engine, EngineError, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream, Order,
+    DispatchError, Engine, EngineError, Keep, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream,
+    Order,
 };
 
 /// What `run` was told.
@@ -30,8 +32,10 @@ pub struct RunSettings {
     pub flavor: Flavor,
     /// The longest it may run.
     pub timeout: Duration,
-    /// What the script's SECRET_PATH holds.
-    pub secrets: Option<Secret>,
+    /// The parameters: what the script's SECRET_PATH holds.
+    pub inject: Option<Secret>,
+    /// Keep the workspace whatever the outcome; else that of a failed build is kept.
+    pub keep: bool,
     /// Where temporary files go.
     pub temp: PathBuf,
     /// This machine.
@@ -70,25 +74,41 @@ pub enum RunError {
     Name(#[from] crate::domain::id::IdError),
 }
 
-/// Builds the directory as it stands, prints its output live and its verdict last, and gives the exit code.
+/// Builds the directory as it stands, prints its output live, then its verdict, then where the workspace is kept if it
+/// is. Gives the exit code.
 ///
 /// # Errors
 /// When the build could not be started or followed.
 pub async fn run(settings: RunSettings, terminal: Terminal) -> Result<u8, RunError> {
-    let room = tempfile::Builder::new().prefix("albatros-run-").tempdir_in(&settings.temp);
+    let dir = directory(&settings.dir)?;
+    let room = tempfile::Builder::new().prefix(kept::PREFIX).tempdir_in(&settings.temp);
     let room = room.map_err(|error| RunError::Room(settings.temp.clone(), error))?;
-    let outcome = build(&settings, room.path(), &terminal).await;
-    if let Err(error) = crate::engine::remove_tree(room.path()) {
+    let keep = Keep { dir: room.path().join(kept::KEPT), always: settings.keep };
+    let workspace = keep.workspace(&address_of(&name_of(&dir)));
+    let outcome = build(&settings, &dir, room.path(), keep, &terminal).await;
+    if workspace.exists() {
+        let room = room.keep();
+        if let Err(error) = kept::settle(&room, &dir) {
+            tracing::warn!(%error, "{} or what is like it beside it could not be cleared", room.display());
+        }
+        let (workspace, room) = (quoted(&workspace), quoted(&room));
+        terminal.say(&format!("the workspace is kept in {workspace} until the next one is; rm -rf {room} removes it"));
+    } else if let Err(error) = crate::engine::remove_tree(room.path()) {
         tracing::warn!(%error, "{} could not be removed", room.path().display());
     }
     outcome
 }
 
-async fn build(settings: &RunSettings, room: &Path, terminal: &Terminal) -> Result<u8, RunError> {
-    let dir = directory(&settings.dir)?;
+async fn build(
+    settings: &RunSettings,
+    dir: &Path,
+    room: &Path,
+    keep: Keep,
+    terminal: &Terminal,
+) -> Result<u8, RunError> {
     let files = room.join("files");
-    let (head, history) = collect(&dir, settings, &files).await?;
-    let address = address_of(&name_of(&dir));
+    let (head, history) = collect(dir, settings, &files).await?;
+    let address = address_of(&name_of(dir));
     let engine = Engine::Local(LocalEngine::open(LocalSettings {
         data: room.to_owned(),
         program: settings.machine.program.clone(),
@@ -97,10 +117,16 @@ async fn build(settings: &RunSettings, room: &Path, terminal: &Terminal) -> Resu
         script_path: settings.machine.script_path.clone(),
         git_vars: Vec::new(),
         namespace: "local".to_owned(),
+        keep: Some(keep),
         sources: BTreeMap::from([(address.clone(), LocalSource::Files { files, history })]),
     })?);
     let build = engine.dispatch(&order(settings, &address, head.as_ref())?).await?;
     let outcome = follow(&engine, &build, terminal).await?;
+    if matches!(outcome, Outcome::Infra { .. }) {
+        for task in TASKS_THAT_SAY_WHY {
+            print(&engine, &build, (task, LogStream::Stderr), terminal).await?;
+        }
+    }
     let times = Times::of(&engine.observe(&build).await?);
     let took = times.started.zip(times.finished).map(|(from, to)| to.duration_since(from));
     terminal.say(&format!("{}: {}", outcome.word(), status::sentence(&outcome, took)));
@@ -124,24 +150,44 @@ async fn collect(dir: &Path, settings: &RunSettings, to: &Path) -> Result<(Optio
 }
 
 fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<Order, RunError> {
-    let commit = head.map_or_else(|| "0".repeat(40), |head| head.commit.to_string());
-    let branch = head.map_or("main", Head::branch);
+    let facts = facts(settings, address, head)?;
     let meta = [
-        ("REPO_URL", address),
-        ("COMMIT", &commit),
-        ("BRANCH", branch),
-        ("FLAVOR", settings.flavor.as_str()),
-        ("REF", &format!("refs/heads/{branch}")),
-        ("EVENT", "push"),
+        ("REPO_URL", facts.repo_url.as_str()),
+        ("COMMIT", facts.commit.as_str()),
+        ("BRANCH", &facts.branch),
+        ("FLAVOR", facts.flavor.as_str()),
+        ("REF", &format!("refs/heads/{}", facts.branch)),
+        ("EVENT", EventKind::Push.as_str()),
     ];
+    let meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let checkout = Checkout { submodules: false, lfs: false, credential: None };
     Ok(Order {
         // One build in a directory of its own: any claim does.
         claim: "0".repeat(64).parse()?,
         builder: "run".parse()?,
-        meta: meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-        payload: settings.secrets.clone(),
+        meta,
+        payload: None,
         timeout: settings.timeout,
-        grant: None,
+        grant: Some(Grant { facts, checkout, inject: settings.inject.clone() }),
+    })
+}
+
+/// What is built: a change of what is checked out, as far as that can be told, by the one whose machine this is.
+fn facts(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<Facts, RunError> {
+    let branch = head.map_or("main", Head::branch);
+    Ok(Facts {
+        repo_url: address.to_owned(),
+        commit: match head {
+            Some(head) => head.commit.clone(),
+            None => "0".repeat(40).parse()?,
+        },
+        branch: branch.to_owned(),
+        flavor: settings.flavor.clone(),
+        git_ref: Some(format!("refs/heads/{branch}")),
+        event: Some(EventKind::Push),
+        sender: None,
+        pull_request: None,
+        trusted: true,
     })
 }
 
@@ -151,8 +197,8 @@ async fn follow(engine: &Engine, build: &BuildId, terminal: &Terminal) -> Result
     let mut term = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let show = async {
         let (out, err) = tokio::join!(
-            print(engine, build, LogStream::Stdout, terminal),
-            print(engine, build, LogStream::Stderr, terminal)
+            print(engine, build, (EXECUTOR, LogStream::Stdout), terminal),
+            print(engine, build, (EXECUTOR, LogStream::Stderr), terminal)
         );
         out.and(err)
     };
@@ -178,8 +224,13 @@ async fn follow(engine: &Engine, build: &BuildId, terminal: &Terminal) -> Result
     }
 }
 
-async fn print(engine: &Engine, build: &BuildId, stream: LogStream, terminal: &Terminal) -> Result<(), EngineError> {
-    let mut source = engine.log(build, crate::domain::outcome::EXECUTOR, stream).await?;
+async fn print(
+    engine: &Engine,
+    build: &BuildId,
+    (task, stream): (&str, LogStream),
+    terminal: &Terminal,
+) -> Result<(), EngineError> {
+    let mut source = engine.log(build, task, stream).await?;
     let mut printer = terminal.printer(stream, None);
     while let Some(piece) = source.next().await {
         match piece {
@@ -191,48 +242,4 @@ async fn print(engine: &Engine, build: &BuildId, stream: LogStream, terminal: &T
     }
     printer.finish();
     Ok(())
-}
-
-fn copy_listed(dir: &Path, list: &[u8], to: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for name in list.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        let name = Path::new(OsStr::from_bytes(name));
-        copy_one(&dir.join(name), &to.join(name))?;
-    }
-    Ok(())
-}
-
-fn copy_all(dir: &Path, to: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    let mut rest = vec![PathBuf::new()];
-    while let Some(inside) = rest.pop() {
-        for entry in std::fs::read_dir(dir.join(&inside))? {
-            let entry = entry?;
-            let name = inside.join(entry.file_name());
-            if entry.file_type()?.is_dir() {
-                rest.push(name);
-            } else {
-                copy_one(&dir.join(&name), &to.join(&name))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A file or a link; what was deleted, is a directory (a submodule) or a device is left out, as in a plain checkout.
-fn copy_one(from: &Path, to: &Path) -> io::Result<()> {
-    let about = match from.symlink_metadata() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if let Some(parent) = to.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    if about.is_symlink() {
-        std::os::unix::fs::symlink(std::fs::read_link(from)?, to)
-    } else if about.is_file() {
-        std::fs::copy(from, to).map(drop)
-    } else {
-        Ok(())
-    }
 }

@@ -185,6 +185,7 @@ fn local(settings: &DevSettings, home: &Home, sources: BTreeMap<String, LocalSou
         script_path: settings.machine.script_path.clone(),
         git_vars: settings.machine.git_vars.clone(),
         namespace: settings.dispatcher.namespace.clone(),
+        keep: Some(home.kept()),
         sources,
     }
 }

@@ -1,6 +1,5 @@
 //! One working copy: each new commit is delivered, and its build shown.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use tokio::time::{Instant, sleep};
 use super::copy::{Head, WorkingCopy};
 use super::home::{Home, Push};
 use super::server::{DevError, client};
-use super::{Terminal, address_of, delivery};
+use super::{TASKS_THAT_SAY_WHY, Terminal, address_of, delivery, quoted};
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::domain::id::BuildId;
-use crate::engine::LogStream;
+use crate::domain::outcome::EXECUTOR;
+use crate::engine::{Keep, LogStream};
 
 /// Between two looks for a new commit.
 const LOOK: Duration = Duration::from_millis(500);
@@ -24,10 +24,16 @@ const SHARE: u32 = 5;
 const VERDICT_LOOK: Duration = Duration::from_millis(30);
 /// A log's end precedes the verdict by moments; longer means that something is wrong.
 const VERDICT_WITHIN: Duration = Duration::from_secs(60);
+/// The engine's verdict precedes the record, with its times and its report, by moments; without them it is told as well.
+const RECORD_WITHIN: Duration = Duration::from_secs(2);
 /// How long a claim may wait for its build.
 const BUILD_WITHIN: Duration = Duration::from_secs(60);
 /// What is said and returned when a build could not be started or followed.
 const INFRASTRUCTURE: u8 = 3;
+/// The outcome that is nobody's doing who wrote the script.
+const INFRA: &str = "infra";
+/// Outcomes whose workspace the engine keeps.
+const FAILED: &[&str] = &["failure", "oom", "timeout"];
 /// Outcomes that say something about the commit; any other one is worth another try.
 const OF_THE_COMMIT: &[&str] = &["success", "failure", "oom", "timeout"];
 
@@ -40,6 +46,7 @@ pub(super) struct Watch {
     base: String,
     terminal: Terminal,
     prefixed: bool,
+    kept: Keep,
     forge: Albatros,
     person: Albatros,
 }
@@ -65,9 +72,13 @@ impl Watch {
         base: &str,
         terminal: Terminal,
     ) -> Result<Self, DevError> {
-        let token = home.lock().unwrap_or_else(PoisonError::into_inner).token();
-        let (forge, person) = (client(base, None)?, client(base, Some(token))?);
-        Ok(Self { name, copy, home: home.clone(), base: base.to_owned(), terminal, prefixed: false, forge, person })
+        let (token, kept) = {
+            let home = home.lock().unwrap_or_else(PoisonError::into_inner);
+            (home.token(), home.kept())
+        };
+        let (home, base) = (home.clone(), base.to_owned());
+        let (forge, person) = (client(&base, None)?, client(&base, Some(token))?);
+        Ok(Self { name, copy, home, base, terminal, prefixed: false, kept, forge, person })
     }
 
     /// With the name before each line, where there are several.
@@ -174,31 +185,50 @@ impl Watch {
         self.person.status(&["builds", build.builder(), build.child()]).await
     }
 
-    /// Prints both streams as they come, then the verdict.
+    /// Prints both streams as they come, then the verdict, then where to look.
     async fn show(&self, build: &BuildId) -> Result<u8, WatchError> {
-        let (out, err) = tokio::join!(self.stream(build, LogStream::Stdout), self.stream(build, LogStream::Stderr));
+        let script = |stream| self.stream(build, EXECUTOR, stream);
+        let (out, err) = tokio::join!(script(LogStream::Stdout), script(LogStream::Stderr));
         out.and(err)?;
-        let deadline = Instant::now() + VERDICT_WITHIN;
+        let known = self.verdict(build).await?;
+        if word(&known) == INFRA {
+            for task in TASKS_THAT_SAY_WHY {
+                self.stream(build, task, LogStream::Stderr).await?;
+            }
+        }
+        self.say(&format!("{}: {} ({build})", word(&known), text(&known, "reason")));
+        let workspace = self.kept.workspace(&address_of(&self.name));
+        if FAILED.contains(&word(&known)) && workspace.exists() {
+            self.say(&format!("the workspace is kept in {} until the next one is", quoted(&workspace)));
+        }
+        Ok(code(word(&known)))
+    }
+
+    async fn verdict(&self, build: &BuildId) -> Result<Value, WatchError> {
+        let mut deadline = Instant::now() + VERDICT_WITHIN;
+        let mut seen = false;
         loop {
             let known = self.status(build).await?;
-            if ended(&known) {
-                let reason = text(&known, "reason");
-                self.say(&format!("{}: {reason} ({build})", word(&known)));
-                return Ok(code(word(&known)));
+            if ended(&known) && !seen {
+                (seen, deadline) = (true, Instant::now() + RECORD_WITHIN);
             }
-            if Instant::now() > deadline {
+            let late = Instant::now() > deadline;
+            if ended(&known) && (late || known.get("finished").is_some_and(Value::is_string)) {
+                return Ok(known);
+            }
+            if late {
                 return Err(WatchError::NoVerdict);
             }
             sleep(VERDICT_LOOK).await;
         }
     }
 
-    async fn stream(&self, build: &BuildId, stream: LogStream) -> Result<(), AlbatrosError> {
+    async fn stream(&self, build: &BuildId, task: &str, stream: LogStream) -> Result<(), AlbatrosError> {
         let name = match stream {
             LogStream::Stdout => "stdout",
             LogStream::Stderr => "stderr",
         };
-        let mut log = self.person.log(&[("job", build.as_str()), ("log", name), ("raw", "1")]).await?;
+        let mut log = self.person.log(&[("job", build.as_str()), ("task", task), ("log", name), ("raw", "1")]).await?;
         let mut printer = self.terminal.printer(stream, self.prefixed.then(|| self.name.clone()));
         // A log that is cut off is followed by the verdict all the same.
         while let Ok(Some(bytes)) = log.chunk().await {
@@ -256,13 +286,4 @@ fn code(word: &str) -> u8 {
         "timeout" => 5,
         _ => INFRASTRUCTURE,
     }
-}
-
-/// A path as a word of a shell.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if text.chars().all(|c| c.is_alphanumeric() || "/._-+,@".contains(c)) {
-        return text.into_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
 }

@@ -68,6 +68,20 @@ pub fn forbidden(name: &str) -> bool {
     NAMES.contains(&name) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
 }
 
+/// The line that says so, for us as for a shell that reads it.
+#[must_use]
+pub fn line(name: &str, value: &str) -> String {
+    let mut line = format!("{name}=\"");
+    for c in value.chars() {
+        if matches!(c, '"' | '\\' | '$' | '`') {
+            line.push('\\');
+        }
+        line.push(c);
+    }
+    line.push_str("\"\n");
+    line
+}
+
 impl Params {
     /// Reads an env file.
     ///
@@ -188,7 +202,7 @@ impl<'a> Rest<'a> {
                 Some((_, '\\')) if quote == '"' => match chars.next() {
                     None => return self.error("the quotes never end"),
                     Some((_, 'n')) => value.push('\n'),
-                    Some((_, c @ ('"' | '\\' | '$'))) => value.push(c),
+                    Some((_, c @ ('"' | '\\' | '$' | '`'))) => value.push(c),
                     // As in a shell: it means nothing, so it stays.
                     Some((_, c)) => value.extend(['\\', c]),
                 },
@@ -298,6 +312,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_value_survives_in_its_line(value in any::<String>()) {
+            let value = value.replace('\0', "");
+            prop_assert_eq!(one(&line("A", &value)), value);
+        }
+
         #[test]
         fn any_value_survives_single_or_double_quotes(value in any::<String>(), single in any::<bool>()) {
             let value = value.replace('\0', "");

@@ -246,3 +246,31 @@ async fn wrong_use_is_said_with_code_2() {
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("/nowhere/at/all is not a directory"), "{said}");
 }
+
+#[tokio::test]
+async fn why_there_is_no_workspace_is_shown() {
+    let desk = Desk::new();
+    let dir = desk.repository("broken", "#!/bin/sh\necho started\n");
+    let blob = git(&dir, &["rev-parse", "HEAD:.albatros"]);
+    let (folder, file) = blob.split_at(2);
+    std::fs::remove_file(dir.join(".git/objects").join(folder).join(file)).unwrap();
+    let (code, said) = desk.once(&[&dir]).await;
+    assert_eq!(code, 3, "{said}");
+    assert!(said.contains("could not be checked out") && said.contains("albatros: infra: "), "{said}");
+    assert!(!said.contains("\nstarted"), "{said}");
+}
+
+#[tokio::test]
+async fn a_first_verdict_says_how_long_it_took_and_a_failed_one_where_its_workspace_is() {
+    let desk = Desk::new();
+    let (good, bad) =
+        (desk.repository("good", "#!/bin/sh\n"), desk.repository("bad", "#!/bin/sh\ntouch left\nexit 2\n"));
+    let (_, said) = desk.once(&[&good]).await;
+    assert!(said.contains("success: Successful in "), "{said}");
+    assert!(!said.contains("the workspace is kept"), "{said}");
+    let (_, said) = desk.once(&[&bad]).await;
+    assert!(said.contains("failure: Failed with exit 2 after "), "{said}");
+    let kept = desk.data().canonicalize().unwrap().join("kept/bad");
+    assert!(said.contains(&format!("the workspace is kept in {}", kept.display())), "{said}");
+    assert!(kept.join("left").exists());
+}

@@ -170,3 +170,87 @@ async fn the_hello_of_the_readme_builds() {
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success() && said.starts_with("Hello from main"), "{said}");
 }
+
+#[tokio::test]
+async fn parameters_come_from_the_command_line_and_from_a_file() {
+    let copy = Copy::new(
+        "#!/bin/sh\nfor name in FILED ODD EMPTY; do ../bin/albatros param $name; echo; done\n. \"$SECRET_PATH\"; printf '%s\\n' \"$ODD\"\n",
+    );
+    copy.write("params", "# a comment\nFILED=\"from a file\"");
+    let file = copy.dir().join("params");
+    let odd = r#"ODD=it's "$HOME" \n `id` # = no"#;
+    let (code, said, errors) =
+        copy.run(&["--param-file", file.to_str().unwrap(), "--param", odd, "--param", "EMPTY="]).await;
+    let odd = odd.strip_prefix("ODD=").unwrap();
+    assert!(said.starts_with(&format!("from a file\n{odd}\n\n{odd}\nalbatros: success")), "{said}{errors}");
+    assert_eq!(code, 0);
+}
+
+#[tokio::test]
+async fn a_parameter_that_would_change_a_loader_or_is_none_is_wrong_use() {
+    let copy = Copy::new("#!/bin/sh\necho started\n");
+    for (param, word) in [("LD_PRELOAD=/x", "LD_PRELOAD"), ("PATH=/x", "PATH"), ("A", "KEY=VALUE"), ("=x", "KEY=VALUE")]
+    {
+        let (code, said, errors) = copy.run(&["--param", param]).await;
+        assert_eq!(code, 2, "{said}{errors}");
+        assert!(errors.contains(word) && said.is_empty(), "{said}{errors}");
+    }
+    copy.write("params", "BASH_ENV=/x\n");
+    let (code, _, errors) = copy.run(&["--param-file", copy.dir().join("params").to_str().unwrap()]).await;
+    assert!(code == 2 && errors.contains("BASH_ENV"), "{errors}");
+}
+
+#[tokio::test]
+async fn the_workspace_of_a_failed_run_is_kept_until_the_next_one_is() {
+    let copy = Copy::new("#!/bin/sh\ntouch here-$FLAVOR; echo \"$HOME\" > home\n[ $FLAVOR = good ]\n");
+    let other = Copy::new("#!/bin/sh\nexit 1\n");
+    let mut elsewhere = other.command(&[]);
+    elsewhere.env("TMPDIR", copy.temp());
+    elsewhere.output().await.unwrap();
+
+    let (code, said, _) = copy.run(&["--flavor", "first"]).await;
+    assert_eq!(code, 1);
+    let first = kept(&said);
+    assert!(first.join("here-first").exists());
+    let home = std::fs::read_to_string(first.join("home")).unwrap();
+    assert!(!Path::new(home.trim()).exists(), "only the workspace is kept");
+
+    assert_eq!(copy.run(&["--flavor", "good"]).await.0, 0);
+    assert!(first.join("here-first").exists());
+    let second = kept(&copy.run(&["--flavor", "second"]).await.1);
+    assert!(second.join("here-second").exists() && !first.exists());
+    let third = kept(&copy.run(&["--flavor", "good", "--keep"]).await.1);
+    assert!(third.join("here-good").exists() && !second.exists());
+    // One of each directory.
+    assert_eq!(std::fs::read_dir(copy.temp()).unwrap().count(), 2);
+}
+
+fn kept(said: &str) -> PathBuf {
+    let line = said.lines().find_map(|line| line.strip_prefix("albatros: the workspace is kept in "));
+    PathBuf::from(line.and_then(|line| line.split_once(" until ")).unwrap_or_else(|| panic!("{said}")).0)
+}
+
+#[tokio::test]
+async fn nothing_of_a_killed_run_stays_alive_or_keeps_its_secrets() {
+    let copy = Copy::new(
+        "#!/bin/sh\ntrap '' TERM\ntr ',' '\\n' < ../../tasks.json | sed -n 's/.*\"pid\":\\([0-9]*\\).*/task\\1/p'\nls -d \"$SECRET_PATH\"\nwhile :; do sleep 1; done\n",
+    );
+    let mut child = copy.command(&["--param", "A=secret"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.starts_with('/')) {
+        said.push(tokio::time::timeout(LONG, lines.next_line()).await.expect("it prints").unwrap().unwrap());
+    }
+    let secrets = PathBuf::from(said.pop().unwrap());
+    assert!(secrets.exists() && said.len() == 4, "{said:?}");
+    child.start_kill().unwrap();
+    // Its standard error is everybody's below it: that it ends means that they have.
+    let mut rest = Vec::new();
+    let mut errors = child.stderr.take().unwrap();
+    let ended = tokio::io::AsyncReadExt::read_to_end(&mut errors, &mut rest);
+    tokio::time::timeout(LONG, ended).await.expect("all of it ends").unwrap();
+    for task in said {
+        assert!(is_gone(pid(&task, "task")), "{task} is alive");
+    }
+    assert!(!secrets.exists());
+}

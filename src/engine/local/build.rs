@@ -32,9 +32,12 @@ pub(super) struct Recorded {
 /// How far a build is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// When the executor was started.
+    /// When its turn came: its first tasks were started.
     #[serde(default)]
     pub(super) started: Option<Timestamp>,
+    /// When the executor was started.
+    #[serde(default)]
+    pub(super) script: Option<Timestamp>,
     /// Somebody asked for its end.
     #[serde(default)]
     pub(super) stop: bool,

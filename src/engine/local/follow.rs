@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::{Build, End, State};
+use super::supervise::{Ending, Why};
+use super::{Build, End, State, rooms};
 use crate::engine::{LogPiece, LogSource, LogStream};
 
 /// The largest piece, in bytes.
@@ -21,12 +22,13 @@ const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_millis(160);
 
 /// Reads one stream on a task of its own, until it ends or the reader leaves.
-pub(super) fn log(build: &Arc<Build>, stream: LogStream) -> LogSource {
+pub(super) fn log(build: &Arc<Build>, task: &str, stream: LogStream) -> LogSource {
     let (sender, receiver) = mpsc::channel(PIECES);
-    let path = build.dir.join(match stream {
+    let stream = match stream {
         LogStream::Stdout => "stdout",
         LogStream::Stderr => "stderr",
-    });
+    };
+    let path = build.dir.join(rooms::log_file(task, stream));
     let state = build.watch();
     let build = build.clone();
     tokio::spawn(async move {
@@ -130,6 +132,7 @@ fn without_file(over: Option<&End>, error: &io::Error) -> String {
         Some(End::NeverStarted) => "the build was stopped before it was started".to_owned(),
         Some(End::Lost) => "the build was lost before it was started".to_owned(),
         Some(End::Failed(why)) => format!("the build could not be started: {why}"),
-        Some(End::Told(_)) | None => format!("there is no log: {error}"),
+        Some(End::Told(Ending { why: Why::Exited, .. })) | None => format!("there is no log: {error}"),
+        Some(End::Told(_)) => "the build ended before its script was started".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! Builds as child processes of this machine, in Nomad's words: nothing above the engine sees a difference.
 //!
 //! ```text
-//! engine ──pipe──▶ albatros supervise ──▶ albatros exec ──▶ .albatros
+//! engine ──grant──▶ albatros supervise ──▶ controller, sidecar, sidecar prepare; then exec ──▶ .albatros
 //!    └─ watches ◀── stdout, stderr, ending.json in <data>/builds/dispatch-…/
 //! ```
 //! The engine holds the other end of the supervisor's standard input: dropping it, by will or by death, ends the build.
@@ -9,10 +9,14 @@
 mod build;
 mod files;
 mod follow;
+mod kept;
 mod launch;
+mod report;
 mod revive;
 mod rooms;
+mod start;
 mod supervise;
+mod task_states;
 mod words;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 
+pub use kept::Keep;
 pub use rooms::remove as remove_tree;
 pub use supervise::{SuperviseError, SuperviseSettings, run as supervise};
 
@@ -34,6 +39,9 @@ use crate::domain::builder::{ALWAYS, BuilderShape, PayloadMode};
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::identity::Identity;
 use crate::domain::nomad::Snapshot;
+use crate::domain::outcome::EXECUTOR;
+use crate::domain::report::Report;
+use crate::domain::runner::{PREPARE, SIDECAR};
 use crate::domain::secret::Secret;
 
 /// What a local engine was told.
@@ -53,6 +61,8 @@ pub struct LocalSettings {
     pub git_vars: Vec<(OsString, OsString)>,
     /// Nomad's namespace, region: only words here.
     pub namespace: String,
+    /// What becomes of workspaces; none when they go with their builds.
+    pub keep: Option<Keep>,
     /// Where the repositories are that are on this machine, by REPO_URL; all others are fetched.
     pub sources: BTreeMap<String, LocalSource>,
 }
@@ -136,12 +146,17 @@ impl LocalEngine {
             meta_required: words(&ALWAYS),
             meta_optional: words(&["REF", "EVENT", "SENDER", "PULL_REQUEST", "TRUSTED", "ALBATROS_CLAIM", "IMAGE"]),
             payload: PayloadMode::Optional,
-            has_controller: false,
+            has_controller: true,
             modify_index: 1,
         })
     }
 
     pub(super) async fn dispatch(&self, order: &Order) -> Result<BuildId, DispatchError> {
+        let Some(grant) = order.grant.clone() else {
+            return Err(DispatchError::Permanent(
+                "a build on this machine needs to be told what it is given".to_owned(),
+            ));
+        };
         let mut builds = self.shared.lock();
         if let Some(build) = builds.by_claim.get(&order.claim).and_then(|id| builds.by_id.get(id)) {
             let recorded = build.recorded();
@@ -156,8 +171,7 @@ impl LocalEngine {
         builds.by_claim.insert(order.claim.clone(), id.clone());
         builds.by_id.insert(id.clone(), build.clone());
         drop(builds);
-        let secrets = order.payload.clone().or_else(|| order.grant.as_ref().and_then(|grant| grant.inject.clone()));
-        tokio::spawn(launch::to_the_end(self.shared.clone(), build, order.timeout, secrets));
+        tokio::spawn(launch::to_the_end(self.shared.clone(), build, order.timeout, grant));
         Ok(id)
     }
 
@@ -199,10 +213,15 @@ impl LocalEngine {
     }
 
     pub(super) async fn log(&self, build: &BuildId, task: &str, stream: LogStream) -> Result<LogSource, EngineError> {
-        if task != crate::domain::outcome::EXECUTOR {
+        // The controller's is for whoever owns the machine: it is in the build's directory.
+        let Some(task) = [EXECUTOR, PREPARE, SIDECAR].into_iter().find(|known| *known == task) else {
             return Err(EngineError::Unknown(format!("task {task}")));
-        }
-        Ok(follow::log(&self.known(build)?, stream))
+        };
+        Ok(follow::log(&self.known(build)?, task, stream))
+    }
+
+    pub(super) fn report(&self, build: &BuildId) -> Option<Report> {
+        report::of(&self.shared.get(build)?.dir)
     }
 
     pub(super) async fn hints(&self) -> mpsc::Receiver<Hint> {

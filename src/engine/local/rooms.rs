@@ -5,34 +5,56 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use crate::domain::secret::Secret;
+use crate::domain::outcome::EXECUTOR;
+use crate::domain::runner::{CONTROLLER, PREPARE, SIDECAR};
 
 /// Shared by the tasks of a build: `NOMAD_ALLOC_DIR`.
 pub(super) const ALLOC: &str = "alloc";
-/// The executor's own: `NOMAD_TASK_DIR`.
-pub(super) const LOCAL: &str = "local";
-/// `NOMAD_SECRETS_DIR`.
-pub(super) const SECRETS: &str = "secrets";
+/// The tasks, in the order in which they are started.
+pub(super) const TASKS: [&str; 4] = [CONTROLLER, SIDECAR, PREPARE, EXECUTOR];
 
-/// Makes the rooms; gives the file with the secrets where there are any.
-pub(super) fn make(dir: &Path, secrets: Option<&Secret>) -> io::Result<Option<PathBuf>> {
-    for room in [ALLOC, LOCAL, SECRETS] {
-        DirBuilder::new().recursive(true).mode(0o700).create(dir.join(room))?;
+/// What a task has for itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Room {
+    /// `NOMAD_TASK_DIR`
+    Local,
+    /// `NOMAD_SECRETS_DIR`
+    Secrets,
+}
+
+/// Where a task's room is.
+pub(super) fn of_task(dir: &Path, task: &str, room: Room) -> PathBuf {
+    dir.join(task).join(match room {
+        Room::Local => "local",
+        Room::Secrets => "secrets",
+    })
+}
+
+/// The name of a task's log in the build's directory.
+pub(super) fn log_file(task: &str, stream: &str) -> String {
+    if task == EXECUTOR { stream.to_owned() } else { format!("{task}.{stream}") }
+}
+
+/// Makes the rooms.
+pub(super) fn make(dir: &Path) -> io::Result<()> {
+    let make = |room: PathBuf| DirBuilder::new().recursive(true).mode(0o700).create(room);
+    make(dir.join(ALLOC))?;
+    for task in TASKS {
+        make(of_task(dir, task, Room::Local))?;
+        make(of_task(dir, task, Room::Secrets))?;
     }
-    let Some(secrets) = secrets.filter(|secret| !matches!(secret.expose(), "" | "\n")) else { return Ok(None) };
-    let file = dir.join(SECRETS).join("secrets");
-    super::files::write_private(&file, secrets.expose().as_bytes())?;
-    Ok(Some(file))
+    Ok(())
 }
 
 /// Removes the secrets.
 pub(super) fn clear_secrets(dir: &Path) -> io::Result<()> {
-    remove(&dir.join(SECRETS))
+    TASKS.iter().try_for_each(|task| remove(&of_task(dir, task, Room::Secrets)))
 }
 
 /// Removes the rooms, secrets first, and leaves record, logs and end.
 pub(super) fn clear(dir: &Path) -> io::Result<()> {
-    [SECRETS, ALLOC, LOCAL].iter().try_for_each(|room| remove(&dir.join(room)))
+    clear_secrets(dir)?;
+    TASKS.iter().chain(&[ALLOC]).try_for_each(|room| remove(&dir.join(room)))
 }
 
 /// Removes a tree, also one whose directories were made read-only, as package managers do with their caches.

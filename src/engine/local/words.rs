@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::supervise::{Ending, Why};
-use super::{End, Recorded, Shared, State};
-use crate::domain::nomad::{AllocMetric, Allocation, Evaluation, Job, Snapshot, Task, TaskEvent, TaskGroup, TaskState};
-use crate::domain::outcome::{EXECUTOR, GROUP};
+use super::{End, Recorded, Shared, State, rooms, task_states};
+use crate::domain::nomad::{AllocMetric, Allocation, Evaluation, Job, Snapshot, Task, TaskGroup};
+use crate::domain::outcome::GROUP;
 
 /// Nomad's description of an allocation that ran longer than its group may.
 const TOO_LONG: &str = "allocation exceeded max_run_duration";
@@ -37,7 +37,7 @@ fn job(recorded: &Recorded, shared: &Shared) -> Job {
         (Some(_), None) => "running",
         (None, None) => "pending",
     };
-    let executor = Task { name: EXECUTOR.to_owned(), ..Task::default() };
+    let task = |name: &str| Task { name: name.to_owned(), ..Task::default() };
     Job {
         id: recorded.id.to_string(),
         parent_id: recorded.id.builder().to_owned(),
@@ -48,7 +48,7 @@ fn job(recorded: &Recorded, shared: &Shared) -> Job {
         dispatch_idempotency_token: recorded.claim.to_string(),
         meta: recorded.meta.clone(),
         submit_time: nanoseconds(recorded.submitted),
-        task_groups: vec![TaskGroup { name: GROUP.to_owned(), tasks: vec![executor] }],
+        task_groups: vec![TaskGroup { name: GROUP.to_owned(), tasks: rooms::TASKS.map(task).to_vec() }],
         ..Job::default()
     }
 }
@@ -87,7 +87,7 @@ fn allocation(recorded: &Recorded) -> Allocation {
         desired_description: if lost { NODE_LOST } else { "" }.to_owned(),
         create_index: 1,
         modify_index: 1,
-        task_states: Some(BTreeMap::from([(EXECUTOR.to_owned(), executor(state))])),
+        task_states: Some(task_states::of(state)),
         ..Allocation::default()
     }
 }
@@ -98,79 +98,9 @@ fn client_status(state: &State) -> (&'static str, &'static str) {
         Some(End::Lost) => ("lost", ""),
         Some(End::NeverStarted) => ("complete", ""),
         Some(End::Failed(_)) => ("failed", "Failed tasks"),
-        Some(End::Told(Ending { why: Why::NotStarted, .. })) => ("failed", "Failed tasks"),
+        Some(End::Told(Ending { why: Why::NotStarted | Why::Sibling, .. })) => ("failed", "Failed tasks"),
         Some(End::Told(Ending { why: Why::Timeout, .. })) => ("complete", TOO_LONG),
         Some(End::Told(ending)) if ending.why == Why::Exited && ending.exit_code != 0 => ("failed", "Failed tasks"),
         Some(End::Told(_)) => ("complete", "All tasks have completed"),
-    }
-}
-
-fn executor(state: &State) -> TaskState {
-    let (finished, failed) = match &state.end {
-        Some(End::Told(ending)) => (Some(ending.finished), ending.why == Why::Exited && ending.exit_code != 0),
-        Some(End::Failed(_)) => (None, true),
-        Some(End::Lost | End::NeverStarted) | None => (None, false),
-    };
-    TaskState {
-        state: if state.end.is_some() { "dead" } else { "running" }.to_owned(),
-        failed,
-        started_at: state.started.map(|time| time.to_string()),
-        finished_at: finished.map(|time| time.to_string()),
-        events: events(state),
-        ..TaskState::default()
-    }
-}
-
-fn events(state: &State) -> Vec<TaskEvent> {
-    let started = match &state.end {
-        // Both ends by one clock and one process.
-        Some(End::Told(ending)) => Some(ending.started),
-        Some(End::Lost | End::NeverStarted | End::Failed(_)) | None => state.started,
-    };
-    let started = started.map(|time| event("Started", time, "Task started by client"));
-    let mut events: Vec<TaskEvent> = started.into_iter().collect();
-    match &state.end {
-        None | Some(End::Lost | End::NeverStarted) => {}
-        Some(End::Failed(why)) => events.push(driver_failure(Timestamp::UNIX_EPOCH, why)),
-        Some(End::Told(ending)) => match ending.why {
-            Why::NotStarted => {
-                events.clear();
-                events.push(driver_failure(ending.finished, ending.error.as_deref().unwrap_or_default()));
-            }
-            Why::Exited => events.push(terminated(ending)),
-            Why::Stopped | Why::Timeout => {
-                events.push(event("Killing", ending.finished, "Sent interrupt"));
-                events.push(terminated(ending));
-                events.push(event("Killed", ending.finished, "Task successfully killed"));
-            }
-        },
-    }
-    events
-}
-
-fn event(kind: &str, time: Timestamp, message: &str) -> TaskEvent {
-    TaskEvent {
-        kind: kind.to_owned(),
-        time: nanoseconds(time),
-        display_message: message.to_owned(),
-        ..TaskEvent::default()
-    }
-}
-
-fn driver_failure(time: Timestamp, why: &str) -> TaskEvent {
-    event("Driver Failure", time, &format!("the build could not be started: {why}"))
-}
-
-fn terminated(ending: &Ending) -> TaskEvent {
-    let details = [
-        ("exit_code", ending.exit_code.to_string()),
-        ("signal", ending.signal.to_string()),
-        ("oom_killed", "false".to_owned()),
-    ];
-    TaskEvent {
-        details: details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-        exit_code: Some(ending.exit_code),
-        signal: Some(ending.signal),
-        ..event("Terminated", ending.finished, &format!("Exit Code: {}", ending.exit_code))
     }
 }

@@ -2,8 +2,11 @@
 
 mod ends;
 mod environment;
+mod group;
+mod kept;
 mod logs;
 mod restarts;
+mod session;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -13,10 +16,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use albatros::domain::event::EventKind;
+use albatros::domain::grant::{Checkout, Facts, Grant};
 use albatros::domain::id::BuildId;
 use albatros::domain::outcome::{Outcome, Verdict, judge};
 use albatros::domain::secret::Secret;
-use albatros::engine::{Engine, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream, Order};
+use albatros::engine::{Engine, Keep, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream, Order};
 
 /// Longer than anything here takes; a test that needs it has failed.
 const LONG: Duration = Duration::from_secs(40);
@@ -29,6 +34,7 @@ static CLAIMS: AtomicU64 = AtomicU64::new(1);
 /// A data directory, a repository and an engine over both.
 struct Machine {
     room: tempfile::TempDir,
+    data: PathBuf,
     engine: Option<Engine>,
     builds: usize,
 }
@@ -42,13 +48,22 @@ struct Said {
 
 impl Machine {
     fn new() -> Self {
-        Self::with_places(2)
+        Self::made("data", 2)
     }
 
     fn with_places(builds: usize) -> Self {
+        Self::made("data", builds)
+    }
+
+    fn in_directory(data: &str) -> Self {
+        Self::made(data, 2)
+    }
+
+    fn made(data: &str, builds: usize) -> Self {
         let room = tempfile::tempdir().unwrap();
         std::fs::create_dir(room.path().join("source")).unwrap();
-        let mut this = Self { room, engine: None, builds };
+        let data = room.path().join(data);
+        let mut this = Self { room, data, engine: None, builds };
         this.git(&["init", "-q", "-b", "main", "."]);
         this.open();
         this
@@ -59,7 +74,11 @@ impl Machine {
     }
 
     fn data(&self) -> PathBuf {
-        self.room.path().join("data")
+        self.data.clone()
+    }
+
+    fn keep(&self) -> Keep {
+        Keep { dir: self.room.path().join("kept"), always: false }
     }
 
     fn settings(&self) -> LocalSettings {
@@ -70,6 +89,7 @@ impl Machine {
             path: std::env::var_os("PATH").unwrap(),
             script_path: None,
             git_vars: Vec::new(),
+            keep: Some(self.keep()),
             namespace: "ci".to_owned(),
             sources: BTreeMap::from([(REPO_URL.to_owned(), LocalSource::Repository(self.source().join(".git")))]),
         }
@@ -133,7 +153,7 @@ impl Machine {
             meta: meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
             payload: None,
             timeout: LONG,
-            grant: None,
+            grant: Some(grant(commit)),
         }
     }
 
@@ -176,7 +196,11 @@ impl Machine {
     }
 
     async fn log(&self, build: &BuildId, stream: LogStream) -> Vec<u8> {
-        let mut source = self.engine().log(build, "executor", stream).await.unwrap();
+        self.log_of(build, "executor", stream).await
+    }
+
+    async fn log_of(&self, build: &BuildId, task: &str, stream: LogStream) -> Vec<u8> {
+        let mut source = self.engine().log(build, task, stream).await.unwrap();
         let mut all = Vec::new();
         loop {
             match tokio::time::timeout(LONG, source.next()).await.expect("the log ends").unwrap() {
@@ -240,6 +264,24 @@ fn failed_with(exit_code: i64) -> Outcome {
     Outcome::Failure { exit_code, signal: 0 }
 }
 
-fn secret(text: &str) -> Option<Secret> {
-    Some(Secret::new(text))
+/// What a trusted build without any parameters is given.
+fn grant(commit: &str) -> Grant {
+    let facts = Facts {
+        repo_url: REPO_URL.to_owned(),
+        commit: commit.parse().unwrap(),
+        branch: "main".to_owned(),
+        flavor: "default".parse().unwrap(),
+        git_ref: Some("refs/heads/main".to_owned()),
+        event: Some(EventKind::Push),
+        sender: Some("dev".to_owned()),
+        pull_request: None,
+        trusted: true,
+    };
+    Grant { facts, checkout: Checkout { submodules: false, lfs: false, credential: None }, inject: None }
+}
+
+/// The same with parameters.
+fn with_params(mut order: Order, inject: &str) -> Order {
+    let grant = order.grant.take().unwrap();
+    Order { grant: Some(Grant { inject: Some(Secret::new(inject)), ..grant }), ..order }
 }

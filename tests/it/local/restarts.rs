@@ -39,7 +39,7 @@ async fn two_engines_never_share_a_directory() {
     assert!(matches!(LocalEngine::open(machine.settings()), Err(LocalError::InUse(_))));
 }
 
-fn supervisor(machine: &Machine, build: &albatros::domain::id::BuildId) -> rustix::process::Pid {
+pub(super) fn supervisor(machine: &Machine, build: &albatros::domain::id::BuildId) -> rustix::process::Pid {
     let written = std::fs::read(machine.dir(build).join("build.json")).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
     let pid = value["supervisor"]["pid"].as_i64().unwrap();

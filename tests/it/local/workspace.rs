@@ -84,13 +84,3 @@ async fn an_interpreter_that_is_not_there_is_named() {
     assert_eq!(said.outcome, failed_with(127));
     assert!(said.stderr.contains("\"/bin/sh\\r\""), "{}", said.stderr);
 }
-
-#[tokio::test]
-async fn a_commit_that_is_not_there_is_said() {
-    let machine = Machine::new();
-    machine.script("#!/bin/sh\n");
-    let commit = "0123456789abcdef0123456789abcdef01234567";
-    let said = machine.build_order(&machine.order(commit)).await;
-    assert_eq!(said.outcome, failed_with(125));
-    assert!(said.stderr.starts_with(&format!("albatros: commit {commit} could not be checked out")), "{}", said.stderr);
-}

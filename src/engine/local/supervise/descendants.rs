@@ -1,14 +1,19 @@
 //! The processes of a build, as `/proc` shows them, and how they are ended.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
+use super::super::files;
+
 /// How often a build is frozen again before it is killed: each turn finds what was forked during the last one.
 const TURNS: usize = 50;
+/// The file in a build's directory that says who its tasks are.
+const TASKS: &str = "tasks.json";
 
 /// A process that cannot be mistaken for a later one with the same number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,14 +146,31 @@ fn freeze_and_kill_these(which: impl Fn(&BTreeMap<i32, Stat>) -> BTreeSet<i32>) 
     frozen.len()
 }
 
-/// Ends what is left of a build whose supervisor is dead: what carries its id in its environment or works in its
-/// directory, and everything below that. Gives how many processes were hit; call it until there are none.
+/// Whether anything lives below this process but these and what is below them.
+pub(super) fn any_but(spared: &[i32]) -> bool {
+    let all = processes();
+    let spared: BTreeSet<i32> = spared.iter().copied().collect();
+    let theirs = below(&spared, &all);
+    let rest = below(&ours(), &all);
+    rest.iter()
+        .any(|pid| !spared.contains(pid) && !theirs.contains(pid) && all.get(pid).is_some_and(|stat| stat.state != 'Z'))
+}
+
+/// Writes down who a build's tasks are, for [`end_strays`].
+pub(super) fn note(dir: &Path, tasks: &[Identity]) -> io::Result<()> {
+    files::write_json(&dir.join(TASKS), &tasks)
+}
+
+/// Ends what is left of a build whose supervisor is dead: its tasks, what carries its id in its environment or works in
+/// its directory, and everything below that. Gives how many processes were hit; call it until there are none.
 pub(crate) fn end_strays(build: &str, dir: &Path) -> usize {
     let marks = [format!("ALBATROS_BUILD={build}"), format!("NOMAD_JOB_ID={build}")];
+    let tasks: Vec<Identity> = files::read_json(&dir.join(TASKS)).ok().flatten().unwrap_or_default();
     let own = ours();
     freeze_and_kill_these(|all| {
-        let strays: BTreeSet<i32> =
-            all.keys().copied().filter(|pid| !own.contains(pid) && belongs(*pid, &marks, dir)).collect();
+        let noted = tasks.iter().filter(|task| task.is_alive()).map(|task| task.pid);
+        let marked = all.keys().copied().filter(|pid| belongs(*pid, &marks, dir));
+        let strays: BTreeSet<i32> = noted.chain(marked).filter(|pid| !own.contains(pid)).collect();
         let more = below(&strays, all);
         strays.into_iter().chain(more).filter(|pid| !own.contains(pid)).collect()
     })
