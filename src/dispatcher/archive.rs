@@ -54,19 +54,23 @@ pub(super) struct Archive {
 
 impl Archives {
     /// None yet; it will be in `folder`.
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, made: OnceCell::new() }
+    pub(super) fn new(folder: PathBuf) -> Arc<Self> {
+        Arc::new(Self { folder, made: OnceCell::new() })
     }
 
-    /// The archive of the running program. Who asks while it is made waits for it; what failed is tried again.
-    pub(super) async fn of_this_program(&self) -> Result<&Archive, ArchiveError> {
-        self.made
-            .get_or_try_init(|| async {
-                let folder = self.folder.clone();
-                let made = tokio::task::spawn_blocking(move || Archive::make(Path::new(RUNNING), &folder));
-                made.await.map_err(io::Error::other).map_err(ArchiveError::Pack)?
-            })
-            .await
+    /// The archive of the running program. Who asks while it is made waits for it, and who leaves does not stop it;
+    /// what failed is tried again.
+    pub(super) async fn of_this_program(self: &Arc<Self>) -> Result<Archive, ArchiveError> {
+        let this = Arc::clone(self);
+        let made = tokio::spawn(async move {
+            let folder = this.folder.clone();
+            let make = move || Archive::make(Path::new(RUNNING), &folder);
+            let made = this.made.get_or_try_init(|| async {
+                tokio::task::spawn_blocking(make).await.map_err(io::Error::other).map_err(ArchiveError::Pack)?
+            });
+            made.await.cloned()
+        });
+        made.await.map_err(io::Error::other).map_err(ArchiveError::Pack)?
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) async fn bin(
         return Err(Problem::new(StatusCode::NOT_FOUND, sentence));
     }
     let archive = app.archives.of_this_program().await.map_err(refusal)?;
-    Ok(answer(archive, &headers))
+    Ok(answer(&archive, &headers))
 }
 
 /// The one name that there is, with Nomad's word for the architecture (`${attr.cpu.arch}`).

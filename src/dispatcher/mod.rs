@@ -91,7 +91,7 @@ pub struct App {
     pub(crate) readiness: Readiness,
     pub(crate) bodies: Bodies,
     pub(crate) refusals: Refusals,
-    pub(crate) archives: Archives,
+    pub(crate) archives: Arc<Archives>,
     pub(crate) sessions: Sessions,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
