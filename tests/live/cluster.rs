@@ -55,10 +55,10 @@ impl Cluster {
         self.nomad.server().room().join("albatros").to_str().unwrap().to_owned()
     }
 
-    /// Registers `hcl/builder.hcl` for this machine.
-    pub(crate) async fn register_shipped_builder(&self) {
+    /// Registers a builder `builder` with nothing but an executor.
+    pub(crate) async fn register_plain_builder(&self) {
         let variables = format!("driver = \"raw_exec\"\nalbatros = \"{}\"\n", self.program());
-        self.nomad.register(include_str!("../../hcl/builder.hcl"), &variables).await;
+        self.nomad.register(include_str!("../fixture/builder/plain.hcl"), &variables).await;
     }
 
     /// A Consul token that may do what the shipped policy says, for keys that begin with `prefix`.

@@ -1,4 +1,4 @@
-//! Pull requests of forks are held, and built without secrets once approved.
+//! Pull requests of forks are held, and built without secrets once approved: by a builder with nothing but an executor.
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ async fn a_delivered_pull_request_of_a_fork_waits_and_gets_no_secrets() {
 async fn gitea_shows_a_push_built_with_secrets_and_a_forks_pull_request_without() {
     let Some(story) = Story::begin("gitea").await else { return };
     let Some(gitea) = Gitea::start("gitea").await else { return };
-    story.cluster.register_shipped_builder().await;
+    story.cluster.register_plain_builder().await;
     let serve = story.serve().await;
     let (owner, guest) = (gitea.quentin.clone(), gitea.mallory.clone());
     gitea.call(&owner, "POST", "/user/repos", &json!({"name": "hello", "auto_init": true})).await;
