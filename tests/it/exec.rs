@@ -8,9 +8,9 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use super::fake::repos::backend;
 use super::local::git;
 
 /// A repository, a server in front of it, and a task's directories.
@@ -96,36 +96,8 @@ async fn plain(State(served): State<PathBuf>, uri: Uri) -> Response {
     }
 }
 
-/// git http-backend, called as the CGI that it is.
 async fn smart(State(served): State<PathBuf>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let mut child = Command::new("git")
-        .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &served)
-        .env("GIT_HTTP_EXPORT_ALL", "1")
-        .env("REQUEST_METHOD", method.as_str())
-        .env("PATH_INFO", uri.path())
-        .env("QUERY_STRING", uri.query().unwrap_or_default())
-        .env("CONTENT_TYPE", header("content-type"))
-        .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
-        .env("GIT_PROTOCOL", header("git-protocol"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(&body).await.unwrap();
-    let answer = child.wait_with_output().await.unwrap().stdout;
-    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-    let mut response = Bytes::copy_from_slice(&answer[end + 4..]).into_response();
-    for (name, value) in head.lines().filter_map(|line| line.split_once(": ")) {
-        match name {
-            "Status" => *response.status_mut() = value[..3].parse().unwrap(),
-            "Content-Type" => drop(response.headers_mut().insert("content-type", value.parse().unwrap())),
-            _ => {}
-        }
-    }
-    response
+    backend(&served, &method, &uri, &headers, &body).await
 }
 
 #[tokio::test]

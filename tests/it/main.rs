@@ -21,6 +21,7 @@ mod fake_nomad;
 mod follower_course;
 mod follower_takeover;
 mod forge;
+mod group;
 mod layers;
 mod local;
 mod nomad_builds;

@@ -15,7 +15,7 @@ use crate::domain::secret::Secret;
 use crate::sidecar::{reasons, say};
 
 /// How long the controller may take to give the parameters.
-const PARAMS_WITHIN: Duration = Duration::from_secs(30);
+const PARAMS_WITHIN: Duration = Duration::from_secs(10);
 /// Before it is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long it may take to deliver the report.

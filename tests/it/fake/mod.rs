@@ -3,6 +3,7 @@
 //! They answer as the recordings in `tests/fixture` do, the ugly parts included, and they count what is written.
 
 pub(crate) mod consul;
+pub(crate) mod controller;
 pub(crate) mod delivery;
 pub(crate) mod fault;
 pub(crate) mod fixture;
@@ -11,6 +12,7 @@ pub(crate) mod http;
 mod line;
 pub(crate) mod nomad;
 pub(crate) mod raw;
+pub(crate) mod repos;
 pub(crate) mod serve;
 pub(crate) mod wire;
 pub(crate) mod world;

@@ -1,0 +1,141 @@
+//! A build's controller, as its tasks see it: two sockets, two tokens, and a note of every call.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+
+/// The script's token.
+pub(crate) const TOKEN: &str = "5c21b7";
+/// The trusted tasks'.
+pub(crate) const TRUSTED: &str = "7105ed";
+
+/// What the controller answers.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers {
+    /// `GET /v1/workspace`.
+    pub(crate) workspace: Value,
+    /// In its place: a status and the type of a problem.
+    pub(crate) refusal: Option<(u16, &'static str)>,
+    /// `GET /v1/params` as text; none: 403.
+    pub(crate) params: Option<String>,
+    /// The same, in place of an answer.
+    pub(crate) params_status: Option<u16>,
+    /// `POST /v1/finish` fails.
+    pub(crate) finish_fails: bool,
+}
+
+/// A controller in this process, in an allocation's directory.
+#[derive(Debug)]
+pub(crate) struct FakeController {
+    state: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    alloc: PathBuf,
+    answers: Mutex<Answers>,
+    calls: watch::Sender<Vec<String>>,
+}
+
+impl FakeController {
+    pub(crate) fn start(alloc: &Path, answers: Answers) -> Self {
+        let state =
+            Arc::new(Inner { alloc: alloc.to_owned(), answers: Mutex::new(answers), calls: watch::Sender::default() });
+        serve(&alloc.join("albatros.sock"), 0o666, Router::new().fallback(script).with_state(Arc::clone(&state)));
+        serve(
+            &alloc.join("albatros-trusted.sock"),
+            0o600,
+            Router::new().fallback(trusted).with_state(Arc::clone(&state)),
+        );
+        std::fs::write(alloc.join("albatros.token"), TOKEN).unwrap();
+        std::fs::write(alloc.join("new"), TRUSTED).unwrap();
+        std::fs::rename(alloc.join("new"), alloc.join("albatros-trusted.token")).unwrap();
+        Self { state }
+    }
+
+    /// Waits for a call.
+    pub(crate) async fn called(&self, call: &str) {
+        let mut calls = self.state.calls.subscribe();
+        let called = calls.wait_for(|calls| calls.iter().any(|one| one == call));
+        tokio::time::timeout(std::time::Duration::from_secs(60), called).await.expect(call).unwrap();
+    }
+
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state.calls.borrow().clone()
+    }
+}
+
+fn serve(socket: &Path, mode: u32, router: Router) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(mode)).unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+}
+
+fn noted(inner: &Inner, method: &Method, uri: &Uri, headers: &HeaderMap, token: &str) -> Result<String, Response> {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    if shown != Some(&format!("Bearer {token}")) {
+        return Err(StatusCode::UNAUTHORIZED.into_response());
+    }
+    let call = format!("{method} {}", uri.path());
+    inner.calls.send_modify(|calls| calls.push(call.clone()));
+    Ok(call)
+}
+
+async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let call = match noted(&inner, &method, &uri, &headers, TOKEN) {
+        Ok(call) => call,
+        Err(refusal) => return refusal,
+    };
+    let answers = inner.answers.lock().unwrap().clone();
+    match call.as_str() {
+        "GET /v1/params" => match (answers.params_status, answers.params) {
+            (Some(status), _) => problem(status, "about:blank"),
+            (None, Some(text)) => text.into_response(),
+            (None, None) => problem(403, "about:blank"),
+        },
+        "POST /v1/finish" if answers.finish_fails => problem(500, "about:blank"),
+        "POST /v1/finish" => StatusCode::NO_CONTENT.into_response(),
+        _ => problem(404, "about:blank"),
+    }
+}
+
+async fn trusted(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let call = match noted(&inner, &method, &uri, &headers, TRUSTED) {
+        Ok(call) => call,
+        Err(refusal) => return refusal,
+    };
+    let answers = inner.answers.lock().unwrap().clone();
+    match call.as_str() {
+        "GET /v1/workspace" => match answers.refusal {
+            Some((status, kind)) => problem(status, kind),
+            None => axum::Json(answers.workspace).into_response(),
+        },
+        "POST /v1/attach" => StatusCode::NO_CONTENT.into_response(),
+        "POST /v1/prepared" => {
+            let attached = inner.calls.borrow().iter().any(|call| call == "POST /v1/attach");
+            if !attached {
+                return problem(503, "urn:albatros:waiting");
+            }
+            for file in ["albatros-trusted.sock", "albatros-trusted.token"] {
+                let _ = std::fs::remove_file(inner.alloc.join(file));
+            }
+            StatusCode::NO_CONTENT.into_response()
+        }
+        "GET /v1/build" => axum::Json(answers.workspace["build"].clone()).into_response(),
+        _ => problem(404, "about:blank"),
+    }
+}
+
+fn problem(status: u16, kind: &str) -> Response {
+    let body = json!({"type": kind, "status": status, "detail": format!("refused with {status}")}).to_string();
+    let code = StatusCode::from_u16(status).unwrap();
+    (code, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+}
