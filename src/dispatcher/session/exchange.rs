@@ -95,7 +95,7 @@ async fn decide(app: &App, identity: &Identity, ask: &Ask) -> Result<(ClaimId, G
         }
         let config = configuration(app, &stored.value).await?;
         let grant = Grant::of(&stored.value, &config);
-        if grant.inject.is_some() {
+        if grant.is_for_the_ref_alone() {
             on_ref::check(app, &stored.value, &config).await?;
         }
         if again || keep(app, &claim, stored, &proof).await? {

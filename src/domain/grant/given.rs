@@ -33,6 +33,14 @@ impl Grant {
         let inject = config.inject.clone().filter(|secrets| record.trusted && !secrets.expose().is_empty());
         Self { facts, checkout, inject }
     }
+
+    /// Whether there is something in it that no replayed delivery may be given: secrets, or a credential for more than
+    /// the repository itself.
+    #[must_use]
+    pub fn is_for_the_ref_alone(&self) -> bool {
+        let wide = self.facts.trusted && self.checkout.submodules && self.checkout.credential.is_some();
+        self.inject.is_some() || wide
+    }
 }
 
 /// The forge's token, for a repository of that very forge.
@@ -138,6 +146,14 @@ mod tests {
         let fields = json!({"gitea": {"url": "https://git.example", "token": "t"}, "submodules": true, "lfs": true});
         assert_eq!(scope(REPO, true, fields.clone()).unwrap(), "https://git.example/");
         assert_eq!(scope(REPO, false, fields.clone()).unwrap(), REPO);
+        let is_guarded = |trusted, fields: Value| {
+            let without = json!({"inject": ""});
+            let mut fields = fields;
+            fields.as_object_mut().unwrap().extend(without.as_object().unwrap().clone());
+            grant(REPO, trusted, fields).is_for_the_ref_alone()
+        };
+        assert!(is_guarded(true, fields.clone()) && !is_guarded(false, fields.clone()));
+        assert!(!is_guarded(true, json!({"gitea": {"url": "https://git.example", "token": "t"}})));
         let checkout = grant(REPO, false, fields).checkout;
         assert!(checkout.submodules && checkout.lfs);
     }
