@@ -48,3 +48,21 @@ impl Nomad {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn a_recorded_allocation_is_read_with_its_job_in_it() {
+        let text = include_str!("../../../tests/fixture/nomad/alloc/full-with-job.json");
+        let exchange: Value = serde_json::from_str(text).unwrap();
+        let read: Allocation = serde_json::from_value(exchange["body"].clone()).unwrap();
+        assert_eq!(read.id.len(), ID_LENGTH);
+        assert_eq!((read.namespace.as_str(), read.desired_status.as_str()), ("ci", "run"));
+        assert_eq!(Value::from(read.job_id), exchange["body"]["Job"]["ID"]);
+        assert!(!read.task_group.is_empty() && !read.client_status.is_empty());
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::fake::delivery::{Delivery, commit};
 use crate::fake::fault::{Fault, Times};
 use crate::fake::http::send;
-use crate::fake::nomad::Builder;
+use crate::fake::nomad::{Builder, KEYS};
 use crate::fake::world::{SECRET, World};
 
 #[tokio::test]
@@ -20,6 +20,19 @@ async fn a_missing_right_is_named() {
         assert!(reply.text.contains(right), "{right}: {}", reply.text);
     }
     assert_eq!(send(&serve.url, "GET", "/healthz", None).await.status, 200);
+}
+
+/// Without them no build can prove which one it is.
+#[tokio::test]
+async fn keys_of_identities_that_cannot_be_read_are_told() {
+    let world = World::new().await;
+    let serve = world.serve().await;
+    world.nomad.faults().arm("GET", KEYS, Times::All, Fault::Text(404, "Invalid URL"));
+    let reply = send(&serve.url, "GET", "/readyz", None).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.text.contains("keys of workload identities"), "{}", reply.text);
+    world.all_work();
+    assert_eq!(send(&serve.url, "GET", "/readyz", None).await.status, 200);
 }
 
 /// Whoever asks, however often, Nomad and Consul are looked at once at a time.

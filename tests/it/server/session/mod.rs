@@ -5,6 +5,8 @@ mod refused;
 mod report;
 mod trouble;
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use crate::fake::delivery::{Delivery, commit};
@@ -13,11 +15,30 @@ use crate::fake::nomad::Builder;
 use crate::fake::serve::Serve;
 use crate::fake::world::{OPEN, World};
 
-/// A build that has just been placed, of a builder with a controller, and a server to ask.
+/// A build that has just been placed, of a builder with a controller, and a server to ask. Checks at its end that no
+/// token and no session's secret was printed or kept.
 pub(super) struct Story {
     pub(super) world: World,
     pub(super) serve: Serve,
     pub(super) build: String,
+    shown: Mutex<Vec<String>>,
+}
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let printed = self.world.printed();
+        let kept = self.world.consul.list("albatros-builds/");
+        for shown in self.shown.lock().unwrap().iter().filter(|shown| shown.len() > 8) {
+            // Of a token the signature alone would be too much.
+            let part = shown.rsplit('.').next().filter(|part| part.len() > 8).unwrap_or(shown);
+            assert!(!printed.contains(part), "a token or secret was printed");
+            let in_record = kept.iter().find(|(_, value)| String::from_utf8_lossy(value).contains(part));
+            assert!(in_record.is_none(), "a token or secret was kept: {in_record:?}");
+        }
+    }
 }
 
 impl Story {
@@ -38,7 +59,7 @@ impl Story {
         let build = world.build_by(&serve, delivery).await;
         world.nomad.place(&build);
         named(&world, &build).await;
-        Self { world, serve, build }
+        Self { world, serve, build, shown: Mutex::default() }
     }
 
     /// The claim as the child's meta has it.
@@ -52,17 +73,23 @@ impl Story {
     }
 
     pub(super) fn token(&self) -> String {
-        self.world.nomad.sign(&self.claims())
+        self.showing(&self.world.nomad.sign(&self.claims()))
+    }
+
+    /// Remembers what must never be printed.
+    pub(super) fn showing(&self, secret: &str) -> String {
+        self.shown.lock().unwrap().push(secret.to_owned());
+        secret.to_owned()
     }
 
     /// The build's own controller asks, with a secret.
     pub(super) async fn exchange(&self, secret: &str) -> Reply {
-        exchange(&self.serve, &self.token(), &self.claim(), secret).await
+        exchange(&self.serve, &self.token(), &self.claim(), &self.showing(secret)).await
     }
 
     /// Its controller asks, with another token.
     pub(super) async fn exchange_with(&self, token: &str) -> Reply {
-        exchange(&self.serve, token, &self.claim(), &secret()).await
+        exchange(&self.serve, &self.showing(token), &self.claim(), &secret()).await
     }
 
     /// The record of the one change.
