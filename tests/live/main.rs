@@ -34,5 +34,6 @@ mod nomad;
 mod once;
 mod pull;
 mod relay;
+mod session;
 mod story;
 mod verdicts;
