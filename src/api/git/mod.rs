@@ -34,6 +34,21 @@ pub enum GitError {
 /// The longest that one call may take; a transfer without any progress ends after a minute.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
+impl GitError {
+    /// Without what the other side may have had it say: for an address that a stranger chose, whose answer is not to be
+    /// read by who reads our log.
+    #[must_use]
+    pub fn hushed(self) -> Self {
+        match self {
+            Self::Start(error) => Self::Start(error),
+            Self::Refused { verb, .. } => Self::Refused {
+                verb,
+                said: "what it said is not repeated, for the repository chose the address".to_owned(),
+            },
+        }
+    }
+}
+
 /// How git is called: in which directory, and with which environment, which is all it gets.
 #[derive(Debug, Clone)]
 pub struct Git {

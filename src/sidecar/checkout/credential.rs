@@ -19,6 +19,14 @@ fn covers(scope: &str, url: &str) -> bool {
     below && scope.has_host() && scope.origin() == url.origin()
 }
 
+/// Whether two addresses are of one host, by scheme and port too.
+pub(super) fn same_host(one: &str, other: &str) -> bool {
+    match (Url::parse(one), Url::parse(other)) {
+        (Ok(one), Ok(other)) => one.has_host() && one.origin() == other.origin(),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -70,7 +70,7 @@ impl Repository {
                     return elsewhere.map(drop).map_err(|_refused| error);
                 }
                 Refusal::Unreachable if Instant::now() + pause < self.deadline => {
-                    say(&format!("{error}; trying again in {} s", pause.as_secs()));
+                    say(&format!("{}; trying again in {} s", self.told(error), pause.as_secs()));
                     sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }
@@ -87,6 +87,11 @@ impl Repository {
         }
     }
 
+    /// An error as it may stand in the log.
+    pub(super) fn told(&self, error: GitError) -> GitError {
+        if self.foreign { error.hushed() } else { error }
+    }
+
     /// What is here came with the ref and nothing else, so being here is being on it.
     async fn holds(&self, commit: &str) -> bool {
         self.git.run(&["cat-file", "-e", &format!("{commit}^{{commit}}")]).await.is_ok()
@@ -94,7 +99,8 @@ impl Repository {
 
     fn not_fetched(&self, source: GitError) -> CheckoutError {
         let (commit, url) = (self.commit.to_string(), self.url.clone());
-        CheckoutError::Fetch { commit, url, why: Refusal::of(&source), shown: self.credential.is_some(), source }
+        let (why, shown) = (Refusal::of(&source), self.credential.is_some());
+        CheckoutError::Fetch { commit, url, why, shown, source: self.told(source) }
     }
 }
 

@@ -15,13 +15,14 @@ pub(super) async fn pull(repository: &Repository) -> Result<(), CheckoutError> {
         // configuration does not name it.
         git: repository.git.clone().set("lfs.url", &url).set("filter.lfs.clean", "git-lfs clean -- %f"),
         credential: credential::for_url(repository.credential.as_ref(), &url).cloned(),
+        foreign: repository.foreign || !credential::same_host(&repository.url, &url),
         url: url.clone(),
         commit: repository.commit.clone(),
         deadline: repository.deadline,
     };
     asked.talk(&["lfs", "pull"]).await.map_err(|source| {
         let why = Refusal::of(&source);
-        CheckoutError::Lfs { url, why, shown: asked.credential.is_some(), source }
+        CheckoutError::Lfs { url, why, shown: asked.credential.is_some(), source: asked.told(source) }
     })
 }
 

@@ -119,6 +119,7 @@ fn repository(plan: &Plan, dir: &Path) -> Repository {
         git: plan.git_vars.iter().fold(git, |git, (name, value)| git.with(name, value)),
         credential: credential::for_url(plan.checkout.credential.as_ref(), &plan.repo_url).cloned(),
         url: plan.repo_url.clone(),
+        foreign: false,
         commit: plan.commit.clone(),
         deadline: Instant::now() + plan.patience,
     }

@@ -25,6 +25,8 @@ pub(super) struct Repository {
     pub(super) credential: Option<Credential>,
     /// Where it is fetched from.
     pub(super) url: String,
+    /// Whether a file of the repository above chose that address, on another host: what is said there is not repeated.
+    pub(super) foreign: bool,
     /// What is checked out.
     pub(super) commit: CommitSha,
     /// Until when a forge that cannot be reached is asked again.

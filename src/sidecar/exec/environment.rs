@@ -6,7 +6,6 @@ use std::path::Path;
 
 use super::group::Group;
 use super::settings::ExecSettings;
-use crate::api::git::Git;
 use crate::domain::runner;
 
 /// Name and value of every variable of the script.
@@ -16,17 +15,14 @@ pub(super) type Environment = Vec<(OsString, OsString)>;
 ///
 /// # Errors
 /// When the directories cannot be made.
-pub(super) fn of(settings: &ExecSettings, workspace: &Path, group: Option<&Group>) -> io::Result<Environment> {
+pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<Environment> {
     let home = settings.task_dir.join("home");
     let tmp = settings.task_dir.join("tmp");
     for dir in [&home, &tmp] {
         std::fs::create_dir_all(dir)?;
     }
-    // git refuses a workspace that another user made, as it is in images that run as any user.
-    std::fs::write(
-        home.join(".gitconfig"),
-        format!("[safe]\n\tdirectory = {}\n", Git::quoted(&workspace.to_string_lossy())),
-    )?;
+    // git refuses a repository that another user made, as it is in images that run as any user; submodules are such too.
+    std::fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
 
     let mut all: Environment = settings.image_vars.clone();
     let mut put = |name: &str, value: OsString| {

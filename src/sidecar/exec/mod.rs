@@ -71,7 +71,7 @@ async fn steps(settings: &ExecSettings) -> Result<u8, ExecError> {
         ready = prepared(settings) => ready?,
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
-    let environment = environment::of(settings, &workspace, group.as_ref()).map_err(ExecError::Directories)?;
+    let environment = environment::of(settings, group.as_ref()).map_err(ExecError::Directories)?;
     let ended = script::run(&workspace, &settings.commit, &environment, &mut stops).await;
     if let Some(group) = group {
         group.finish(&mut stops).await;

@@ -32,6 +32,8 @@ struct Forge {
     password: Mutex<Option<String>>,
     elsewhere: Mutex<Option<String>>,
     status: Mutex<Option<u16>>,
+    /// What is said about a path that holds the first text.
+    said: Mutex<Option<(String, String)>>,
     /// Path and Authorization of each request.
     seen: watch::Sender<Vec<(String, Option<String>)>>,
     open: watch::Sender<bool>,
@@ -50,6 +52,7 @@ impl Repos {
             password: Mutex::default(),
             elsewhere: Mutex::default(),
             status: Mutex::default(),
+            said: Mutex::default(),
             seen: watch::Sender::default(),
             open: watch::Sender::new(true),
         });
@@ -75,6 +78,11 @@ impl Repos {
     /// From now on every request gets this status; none: as before.
     pub(crate) fn trouble(&self, status: Option<u16>) {
         *self.state.status.lock().unwrap() = status;
+    }
+
+    /// From now on requests for paths that hold `part` are refused with these words.
+    pub(crate) fn says_for(&self, part: &str, words: &str) {
+        *self.state.said.lock().unwrap() = Some((part.to_owned(), words.to_owned()));
     }
 
     /// Holds every answer until it is opened again.
@@ -189,6 +197,9 @@ async fn answer(
     let _ = forge.open.subscribe().wait_for(|open| *open).await;
     if let Some(status) = *forge.status.lock().unwrap() {
         return StatusCode::from_u16(status).unwrap().into_response();
+    }
+    if let Some((_, words)) = forge.said.lock().unwrap().clone().filter(|(part, _)| uri.path().contains(part)) {
+        return (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, "text/plain")], words).into_response();
     }
     if let Some(to) = forge.elsewhere.lock().unwrap().clone() {
         let to = format!("{to}{}", uri.path_and_query().unwrap());

@@ -110,6 +110,21 @@ async fn a_name_that_is_a_path_is_only_a_name() {
     assert_eq!(found, None);
 }
 
+#[tokio::test]
+async fn what_another_host_says_to_a_submodules_fetch_is_not_repeated() {
+    for repeated in [false, true] {
+        let (repos, other) = (Repos::start().await, Repos::start().await);
+        let commit = library(&repos, "x");
+        let url = if repeated { "../lib".to_owned() } else { other.url("lib") };
+        let host = if repeated { &repos } else { &other };
+        host.says_for("/lib", "internal-only");
+        let group = with_submodule(repos, &url, &commit);
+        let (_controller, _sidecar, prepared) = group.prepare().await;
+        assert_eq!(prepared.code, 66, "{}", prepared.err);
+        assert_eq!(prepared.err.contains("internal-only"), repeated, "{}", prepared.err);
+    }
+}
+
 /// Whether `git lfs` is here; where not, its absence is a sentence, which is tested then.
 fn lfs_is_here() -> bool {
     std::process::Command::new("git").args(["lfs", "version"]).output().unwrap().status.success()

@@ -55,6 +55,7 @@ async fn one(plan: &Plan, above: &Repository, named: Named) -> Result<Repository
         git: above.git.within(&dir),
         dir,
         credential: credential::for_url(plan.checkout.credential.as_ref(), &url).cloned(),
+        foreign: !credential::same_host(&plan.repo_url, &url),
         url,
         commit: named.commit.clone(),
         deadline: above.deadline,
