@@ -72,7 +72,8 @@ pub(crate) async fn advance(
     let shape = builder(app, &stored.value).await?;
     let fitted =
         plan::fit(&stored.value.meta, &shape, stored.value.trusted, config).map_err(AdvanceError::Permanent)?;
-    if hands_over_secrets(app, &stored.value, &shape, config) {
+    let grant = grant(app, &stored.value, config);
+    if hands_over_secrets(&stored.value, &shape, config, grant.as_ref()) {
         on_ref::check(app, &stored.value, config).await.map_err(|why| match why {
             OffRef::Gone => AdvanceError::Permanent(why.to_string()),
             OffRef::Unasked(error) => passing(error),
@@ -88,7 +89,7 @@ pub(crate) async fn advance(
         meta: fitted.meta,
         payload: fitted.payload,
         timeout: config.timeout.get(),
-        grant: grant(app, &stored.value, config),
+        grant,
     };
     match app.engine.dispatch(&order).await {
         Ok(build) => name_child(app, claim, stored, build).await,
@@ -117,14 +118,13 @@ fn grant(app: &App, record: &Record, config: &RepoConfig) -> Option<Grant> {
     }
 }
 
-/// Whether the dispatch itself carries the repository's secrets.
-fn hands_over_secrets(app: &App, record: &Record, shape: &BuilderShape, config: &RepoConfig) -> bool {
+/// Whether the dispatch itself carries the repository's secrets: in a payload, or in a local build's grant.
+fn hands_over_secrets(record: &Record, shape: &BuilderShape, config: &RepoConfig, grant: Option<&Grant>) -> bool {
     let there_are = config.inject.as_ref().is_some_and(|secrets| !secrets.expose().is_empty());
-    let with_dispatch = match app.engine {
-        Engine::Nomad(_) => !shape.has_controller,
-        Engine::Local(_) => true,
-    };
-    record.trusted && there_are && with_dispatch
+    match grant {
+        Some(grant) => grant.is_for_the_ref_alone(),
+        None => record.trusted && there_are && !shape.has_controller,
+    }
 }
 
 enum Noted {
