@@ -55,6 +55,19 @@ async fn a_report_is_shown_with_its_build_and_counted_in_its_status() {
 }
 
 #[tokio::test]
+async fn the_verb_status_shows_it_too() {
+    let (story, claim, secret) = begun().await;
+    assert_eq!(put(&story, &secret, &claim, sample(2).to_string()).await.status, 204);
+    let mut status = tokio::process::Command::new(env!("CARGO_BIN_EXE_albatros"));
+    status.args(["status", &story.build]).env_clear().env("ALBATROS_URL", &story.serve.url).kill_on_drop(true);
+    let said = String::from_utf8(status.output().await.unwrap().stdout).unwrap();
+    for words in ["2 of 214 tests failed", "suite t1 1 != 2", "# All is[31m well"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert!(!said.contains('\u{1b}'), "{said:?}");
+}
+
+#[tokio::test]
 async fn only_the_holder_of_the_session_reports() {
     let (story, claim, held) = begun().await;
     let other = secret();
