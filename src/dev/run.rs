@@ -129,7 +129,9 @@ async fn build(
     }
     let times = Times::of(&engine.observe(&build).await?);
     let took = times.started.zip(times.finished).map(|(from, to)| to.duration_since(from));
-    terminal.say(&format!("{}: {}", outcome.word(), status::sentence(&outcome, took)));
+    let tests = engine.report(&build).and_then(|report| report.tests).map(|tests| tests.counts);
+    let sentence = status::with_tests(status::sentence(&outcome, took), &outcome, tests);
+    terminal.say(&format!("{}: {sentence}", outcome.word()));
     Ok(outcome.exit_status())
 }
 

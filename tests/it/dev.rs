@@ -274,3 +274,23 @@ async fn a_first_verdict_says_how_long_it_took_and_a_failed_one_where_its_worksp
     assert!(said.contains(&format!("the workspace is kept in {}", kept.display())), "{said}");
     assert!(kept.join("left").exists());
 }
+
+#[tokio::test]
+async fn what_a_build_reports_stands_in_its_verdict_and_on_its_page() {
+    let desk = Desk::new();
+    let script = "#!/bin/sh\nset -e\n\
+        echo '<testsuite><testcase name=\"a\"/><testcase name=\"b\"><failure/></testcase></testsuite>' > t.xml\n\
+        ../bin/albatros report --junit t.xml\necho all is said | ../bin/albatros report --summary -\nexit 1\n";
+    let dir = desk.repository("reporting", script);
+    let mut dev = desk.start(&[&dir], &[]);
+    let address = dev.until("listening on ").await.split_whitespace().last().unwrap().to_owned();
+    let build = dev.until("failure: ").await;
+    assert!(build.contains(", 1 of 2 tests failed ("), "{build}");
+    let build = build.split_once('(').unwrap().1.trim_end_matches(')').to_owned();
+    let token = std::fs::read_to_string(desk.data().join("token")).unwrap();
+    let asked = reqwest::Client::new().get(format!("{address}/builds/{build}")).bearer_auth(token);
+    let page = asked.send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("all is said") && page.contains("1 of 2 tests failed"), "{page}");
+    dev.signal(Signal::INT);
+    dev.end().await;
+}

@@ -254,3 +254,12 @@ async fn nothing_of_a_killed_run_stays_alive_or_keeps_its_secrets() {
     }
     assert!(!secrets.exists());
 }
+
+#[tokio::test]
+async fn reported_tests_are_counted_in_the_verdict() {
+    let copy = Copy::new(
+        "#!/bin/sh\necho '<testsuite><testcase name=\"a\"/></testsuite>' > t.xml\n../bin/albatros report --junit t.xml\n",
+    );
+    let (code, said, errors) = copy.run(&[]).await;
+    assert!(code == 0 && said.trim_end().ends_with(", 1 tests passed"), "{said}{errors}");
+}
