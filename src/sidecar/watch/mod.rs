@@ -4,7 +4,8 @@
 //! once when the file system has grown by as much as was left. What it cannot look into (directories without
 //! permissions, very deep ones) is not forgotten: as long as there is such a thing, what the file system has grown by
 //! since the build began, and what is not seen elsewhere, counts as the build's. That is never less than what is
-//! hidden, unless others have freed as much. Files that were removed but are still open are not seen.
+//! hidden, unless others have freed as much. Files that were removed but are still open are not seen. A directory that
+//! was closed to us before the script began is not the script's: Nomad's exec driver keeps one there.
 
 mod settings;
 mod size;
@@ -23,7 +24,7 @@ use super::{reasons, say};
 use crate::api::controller::{Controller, ControllerError};
 use crate::domain::runner::Ended;
 use size::Size;
-use walk::{Seen, measure};
+use walk::{Places, Seen, closed, measure};
 
 pub use settings::{WatchSettings, WatchSettingsError};
 
@@ -122,6 +123,7 @@ async fn still_there(controller: &Controller) -> std::convert::Infallible {
 #[derive(Debug)]
 struct Files {
     root: Arc<OwnedFd>,
+    not_the_builds: Arc<Places>,
     /// What was seen at first, and how much of the file system was used then.
     first: (u64, u64),
     closed_looks: u32,
@@ -139,8 +141,10 @@ struct Look {
 
 impl Files {
     fn new(root: OwnedFd) -> Result<Self, WatchError> {
-        let first = (measure(&root, u64::MAX).bytes, used(&root).map_err(WatchError::Open)?);
-        Ok(Self { root: Arc::new(root), first, closed_looks: 0 })
+        let not_the_builds = closed(&root);
+        let seen = measure(&root, u64::MAX, &not_the_builds);
+        let first = (seen.bytes, used(&root).map_err(WatchError::Open)?);
+        Ok(Self { root: Arc::new(root), not_the_builds: Arc::new(not_the_builds), first, closed_looks: 0 })
     }
 
     async fn outgrow(&mut self, limit: Size) -> Result<String, WatchError> {
@@ -155,11 +159,11 @@ impl Files {
 
     async fn look(&mut self, limit: Size) -> Result<Look, WatchError> {
         let (done, wait) = tokio::sync::oneshot::channel();
-        let root = Arc::clone(&self.root);
+        let (root, not_the_builds) = (Arc::clone(&self.root), Arc::clone(&self.not_the_builds));
         // Not the runtime's own threads: the process must not wait for a walk when it is told to end.
         let started = std::thread::Builder::new().name("look".to_owned()).spawn(move || {
             let begun = Instant::now();
-            let seen = measure(&*root, limit.0);
+            let seen = measure(&*root, limit.0, &not_the_builds);
             let _ = done.send((seen, used(&root), begun.elapsed()));
         });
         started.map_err(WatchError::Open)?;

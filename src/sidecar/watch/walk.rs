@@ -16,6 +16,9 @@ const LINKS: usize = 1_000_000;
 /// The most that is looked at in one walk.
 const ENTRIES: u64 = 50_000_000;
 
+/// Directories by device and number.
+pub(super) type Places = HashSet<(u64, u64)>;
+
 /// What one walk has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -25,11 +28,13 @@ pub(super) struct Seen {
     pub(super) closed: u64,
 }
 
-#[derive(Debug, Default)]
-struct Walk {
+#[derive(Debug)]
+struct Walk<'a> {
     seen: Seen,
     entries: u64,
     links: HashSet<(u64, u64)>,
+    not_the_builds: &'a Places,
+    closed: Places,
 }
 
 /// What an entry turned out to be.
@@ -39,43 +44,65 @@ enum Entry {
     Closed,
 }
 
-/// Measures the tree below `root`, until it has seen more than `enough` bytes.
-pub(super) fn measure(root: impl AsFd, enough: u64) -> Seen {
-    let mut walk = Walk::default();
-    let mut open: Vec<Dir> = match Dir::read_from(root) {
-        Ok(dir) => vec![dir],
-        Err(_) => return Seen { bytes: 0, closed: 1 },
-    };
-    while let Some(dir) = open.last_mut() {
-        if walk.entries > ENTRIES || walk.seen.bytes > enough {
-            walk.seen.closed += u64::from(walk.entries > ENTRIES);
-            break;
-        }
-        let found = match dir.read() {
-            None => {
-                open.pop();
-                continue;
-            }
-            Some(Ok(entry)) => walk.entry(dir, &entry),
-            Some(Err(_)) => {
-                open.pop();
-                Entry::Closed
-            }
-        };
-        match found {
-            Entry::Counted => {}
-            Entry::Closed => walk.seen.closed += 1,
-            Entry::Below(_) if open.len() >= DEEPEST => walk.seen.closed += 1,
-            Entry::Below(fd) => match Dir::new(fd) {
-                Ok(below) => open.push(below),
-                Err(_) => walk.seen.closed += 1,
-            },
-        }
-    }
+/// The directories below `root` that cannot be looked into.
+pub(super) fn closed(root: impl AsFd) -> Places {
+    let none = Places::new();
+    let mut walk = Walk::new(&none);
+    walk.below(root, u64::MAX);
+    walk.closed
+}
+
+/// Measures the tree below `root`, until it has seen more than `enough` bytes. What lies in `not_the_builds` counts
+/// nothing.
+pub(super) fn measure(root: impl AsFd, enough: u64, not_the_builds: &Places) -> Seen {
+    let mut walk = Walk::new(not_the_builds);
+    walk.below(root, enough);
     walk.seen
 }
 
-impl Walk {
+impl<'a> Walk<'a> {
+    fn new(not_the_builds: &'a Places) -> Self {
+        let (seen, links, closed) = (Seen::default(), HashSet::new(), Places::new());
+        Self { seen, entries: 0, links, not_the_builds, closed }
+    }
+
+    fn below(&mut self, root: impl AsFd, enough: u64) {
+        let walk = self;
+        let mut open: Vec<Dir> = match Dir::read_from(root) {
+            Ok(dir) => vec![dir],
+            Err(_) => {
+                walk.seen.closed += 1;
+                return;
+            }
+        };
+        while let Some(dir) = open.last_mut() {
+            if walk.entries > ENTRIES || walk.seen.bytes > enough {
+                walk.seen.closed += u64::from(walk.entries > ENTRIES);
+                break;
+            }
+            let found = match dir.read() {
+                None => {
+                    open.pop();
+                    continue;
+                }
+                Some(Ok(entry)) => walk.entry(dir, &entry),
+                Some(Err(_)) => {
+                    open.pop();
+                    Entry::Closed
+                }
+            };
+            match found {
+                Entry::Counted => {}
+                Entry::Closed => walk.seen.closed += 1,
+                Entry::Below(_) if open.len() >= DEEPEST => walk.seen.closed += 1,
+                Entry::Below(fd) => match Dir::new(fd) {
+                    Ok(below) => open.push(below),
+                    Err(_) => walk.seen.closed += 1,
+                },
+            }
+        }
+    }
+
     fn entry(&mut self, dir: &Dir, entry: &DirEntry) -> Entry {
         let name = entry.file_name();
         if name == c"." || name == c".." {
@@ -99,7 +126,16 @@ impl Walk {
             return Entry::Counted;
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        openat(above, name, flags, Mode::empty()).map_or_else(of_error, Entry::Below)
+        match openat(above, name, flags, Mode::empty()) {
+            Ok(below) => Entry::Below(below),
+            Err(Errno::ACCESS) if self.not_the_builds.contains(&(stat.st_dev, stat.st_ino)) => Entry::Counted,
+            Err(error) => {
+                if error == Errno::ACCESS && self.closed.len() < LINKS {
+                    self.closed.insert((stat.st_dev, stat.st_ino));
+                }
+                of_error(error)
+            }
+        }
     }
 }
 
@@ -125,7 +161,7 @@ mod tests {
     }
 
     fn seen(tree: &tempfile::TempDir) -> Seen {
-        measure(directory(tree.path()).unwrap(), u64::MAX)
+        measure(directory(tree.path()).unwrap(), u64::MAX, &Places::new())
     }
 
     #[test]
@@ -168,7 +204,7 @@ mod tests {
         for name in 0..50 {
             std::fs::write(tree.path().join(name.to_string()), vec![1; MIB]).unwrap();
         }
-        let seen = measure(directory(tree.path()).unwrap(), 3 * MIB as u64);
+        let seen = measure(directory(tree.path()).unwrap(), 3 * MIB as u64, &Places::new());
         assert!(seen.bytes > 3 * MIB as u64 && seen.bytes < 10 * MIB as u64, "{seen:?}");
     }
 }
