@@ -24,6 +24,9 @@ const FINISH_WITHIN: Duration = Duration::from_secs(25);
 const FINISH_WHEN_STOPPED: Duration = Duration::from_secs(2);
 /// In `$NOMAD_SECRETS_DIR`: what SECRET_PATH names.
 const PARAMS: &str = "albatros.params";
+/// In `$NOMAD_SECRETS_DIR`: Nomad's own API, for whoever can open it. Without ACLs it does whatever it is asked, and no
+/// network is needed for that.
+const NOMAD_SOCKET: &str = "api.sock";
 /// The largest token.
 const TOKEN_MOST: u64 = 4096;
 
@@ -44,6 +47,8 @@ pub(super) enum GroupError {
     NoSecretsDir,
     #[error("the parameters could not be written to NOMAD_SECRETS_DIR")]
     Write(#[source] io::Error),
+    #[error("the socket of Nomad's API could not be removed from NOMAD_SECRETS_DIR")]
+    NomadSocket(#[source] io::Error),
 }
 
 /// The group that this executor is in.
@@ -79,6 +84,9 @@ impl Group {
                 Some(write(&dir.join(PARAMS), &text).map_err(GroupError::Write)?)
             }
         };
+        if let Some(dir) = &settings.secrets_dir {
+            remove(&dir.join(NOMAD_SOCKET)).map_err(GroupError::NomadSocket)?;
+        }
         Ok(Some(Self { controller, address: address.to_string(), token, params }))
     }
 
@@ -147,12 +155,17 @@ fn token(file: &Path) -> io::Result<Secret> {
 
 /// A new file that only this user reads.
 fn write(file: &Path, text: &Secret) -> io::Result<PathBuf> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Err(_) | Ok(()) => {}
-    }
+    remove(file)?;
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?.write_all(text.expose().as_bytes())?;
     Ok(file.to_owned())
+}
+
+/// Removes a file, if it is there.
+fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) | Ok(()) => Ok(()),
+    }
 }
 
 /// Whether asking again may help.
