@@ -55,10 +55,10 @@ pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<E
     if let Some(group) = group {
         put("ALBATROS_API", group.address().into());
         put("ALBATROS_TOKEN", group.token().expose().into());
-        // Behind everything else: what an image calls `albatros` is its own.
-        let mut path = settings.script_path.clone();
+        // Before everything else: a node or an image may hold another version, which does not know this controller.
+        let mut path = settings.alloc_dir.join(runner::BIN).into_os_string();
         path.push(":");
-        path.push(settings.alloc_dir.join(runner::BIN));
+        path.push(&settings.script_path);
         put("PATH", path);
     }
     Ok(all)

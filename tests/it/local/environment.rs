@@ -43,7 +43,7 @@ async fn the_environment_is_what_was_promised_and_nothing_else() {
     let alloc = machine.dir(&build).join("alloc");
     assert_eq!(
         vars["PATH"],
-        format!("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{}/bin", alloc.display())
+        format!("{}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", alloc.display())
     );
     assert_eq!(vars["ALBATROS_API"], format!("unix:{}/albatros.sock", alloc.display()));
 }
