@@ -1,12 +1,15 @@
 //! One Consul and one Nomad, both with ACLs, that the stories of this binary share; each story has names of its own.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use tokio::sync::OnceCell;
 
 use crate::agent::{Agent, ROOT};
 use crate::consul;
+use crate::minded::{Minded, may_run};
 use crate::nomad::{self, Nomad};
+use crate::tree;
 
 /// The two, and the token that `serve` is given in Nomad: it may do what the shipped policy says and nothing else.
 #[derive(Debug)]
@@ -14,6 +17,7 @@ pub(crate) struct Cluster {
     pub(crate) consul: Agent,
     pub(crate) nomad: Nomad,
     pub(crate) nomad_token: String,
+    images: OnceCell<Option<Minded>>,
 }
 
 static CLUSTER: OnceCell<Option<Cluster>> = OnceCell::const_new();
@@ -43,16 +47,33 @@ impl Cluster {
         let consul = Agent::start(story, &hcl).await?;
         let nomad = Nomad::start().await;
         let nomad_token = nomad.token("shipped", include_str!("../../hcl/policy/nomad.hcl")).await;
-        let cluster = Self { consul, nomad, nomad_token };
+        let cluster = Self { consul, nomad, nomad_token, images: OnceCell::const_new() };
         let copy = cluster.program();
         std::fs::copy(env!("CARGO_BIN_EXE_albatros"), &copy).unwrap();
         std::fs::set_permissions(&copy, std::fs::Permissions::from_mode(0o755)).unwrap();
+        tree::grow(&cluster.tree(), Path::new(&copy)).await;
         Some(cluster)
     }
 
     /// The program, where any user of this machine may run it.
     pub(crate) fn program(&self) -> String {
         self.nomad.server().room().join("albatros").to_str().unwrap().to_owned()
+    }
+
+    /// What tasks of the exec driver and of docker run in.
+    fn tree(&self) -> PathBuf {
+        self.nomad.server().room().join("tree")
+    }
+
+    /// Makes the images once; whether they are there.
+    pub(crate) async fn make_images(&self) -> bool {
+        let made = self.images.get_or_init(|| async {
+            if !may_run("images for docker", &["docker"]) {
+                return None;
+            }
+            Some(tree::images(&self.tree(), Path::new(&self.program())).await)
+        });
+        made.await.is_some()
     }
 
     /// Registers a builder `builder` with nothing but an executor.

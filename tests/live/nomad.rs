@@ -60,12 +60,27 @@ client {{
   cpu_total_compute = 40000
   options {{
     "fingerprint.denylist" = "env_aws,env_gce,env_azure,env_digitalocean"
-    "driver.allowlist" = "raw_exec"
+    "driver.allowlist" = "raw_exec,exec,docker"
+  }}
+  # Small: the default one links every program of this machine, for each task anew.
+  chroot_env {{
+    "{room}/tree/bin"   = "/bin"
+    "{room}/tree/usr"   = "/usr"
+    "{room}/tree/etc"   = "/etc"
+    "{room}/tree/lib"   = "/lib"
+    "{room}/tree/lib64" = "/lib64"
   }}
 }}
 plugin "raw_exec" {{
   config {{
     enabled = true
+  }}
+}}
+plugin "docker" {{
+  config {{
+    gc {{
+      image = false
+    }}
   }}
 }}
 consul {{
@@ -112,11 +127,13 @@ impl Nomad {
 
     async fn is_ready(&self) -> bool {
         let nodes = self.get("/v1/nodes").await;
-        nodes
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|node| node["Status"] == "ready" && node["Drivers"]["raw_exec"]["Healthy"] == true)
+        nodes.as_array().into_iter().flatten().any(|node| node["Status"] == "ready") && self.has("raw_exec").await
+    }
+
+    /// Whether the node can run tasks with this driver.
+    pub(crate) async fn has(&self, driver: &str) -> bool {
+        let nodes = self.get("/v1/nodes").await;
+        nodes.as_array().into_iter().flatten().any(|node| node["Drivers"][driver]["Healthy"] == true)
     }
 
     /// `127.0.0.1:<port>`.
@@ -181,6 +198,19 @@ impl Nomad {
             children.push(self.job(stub["ID"].as_str().unwrap()).await);
         }
         children
+    }
+
+    /// The newest allocation of a build.
+    pub(crate) async fn allocation(&self, build: &str) -> Value {
+        let path = format!("/v1/job/{}/allocations?namespace=ci", build.replace('/', "%2F"));
+        let all = self.get(&path).await;
+        all.as_array().into_iter().flatten().max_by_key(|one| one["CreateIndex"].as_u64()).cloned().unwrap_or_default()
+    }
+
+    /// The text at a path; empty where there is none.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let reply = self.try_call("GET", path, None).await.unwrap();
+        if reply.status == 200 { reply.text } else { String::new() }
     }
 
     /// A job of the namespace `ci`; null where there is none.

@@ -1,0 +1,51 @@
+//! What builds run in: a small tree of programs of this machine, as a chroot and as images that nobody must publish.
+
+use std::path::Path;
+
+use crate::commands::shell;
+use crate::minded::{Minded, Room};
+
+/// Copies programs, with the libraries that they load, to the same places below `$TREE`.
+const GROW: &str = r#"
+keep() { mkdir -p "$TREE${1%/*}"; [ -e "$TREE$1" ] || cp -L "$1" "$TREE$1"; }
+add() { for one in "$1" $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do keep "$one"; done; }
+mkdir -p "$TREE/tmp" "$TREE/etc" "$TREE/bin" "$TREE/usr/bin" "$TREE/proc" "$TREE/dev" "$TREE/sys"
+chmod 1777 "$TREE/tmp"
+printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$TREE/etc/passwd"
+printf 'root:x:0:\nnogroup:x:65534:\n' >"$TREE/etc/group"
+for name in sh cat wc echo sleep date ls ln rm mv cp dd kill id head tail env mkdir touch timeout setsid nohup yes true \
+        tr chmod grep curl git seq fallocate; do
+    add "$(command -v "$name" | grep '^/' || echo "/usr/bin/$name")"
+done
+add /bin/sh
+for one in $(ldd "$PROGRAM" | grep -o '/[^ ]*'); do keep "$one"; done
+cp "$PROGRAM" "$TREE/usr/bin/albatros"
+for name in git-remote-http git-remote-https; do add "$(git --exec-path)/$name"; done
+"#;
+
+/// The image with all of it; also what builders' own tasks run in.
+pub(crate) const TOOLS: &str = "albatros-live:tools";
+/// An image with one static program, `/albatros`, and nothing else.
+pub(crate) const ONE: &str = "albatros-live:one";
+
+/// Fills a folder; the program under test is in it as `/usr/bin/albatros`.
+pub(crate) async fn grow(tree: &Path, program: &Path) {
+    let environment = [("TREE", tree), ("PROGRAM", program)];
+    let environment = environment.map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()));
+    shell(GROW, &environment).await;
+}
+
+/// Makes the images, which go with this process.
+pub(crate) async fn images(tree: &Path, program: &Path) -> Minded {
+    let room = Room::new("images");
+    let one = room.path().join("one");
+    std::fs::create_dir(&one).unwrap();
+    std::fs::copy(program, one.join("albatros")).unwrap();
+    let environment = [("TREE", tree), ("ONE", one.as_path())];
+    let environment = environment.map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()));
+    let lines =
+        format!("tar -C \"$TREE\" -c . | docker import - {TOOLS}\ntar -C \"$ONE\" -c . | docker import - {ONE}");
+    shell(&lines, &environment).await;
+    let lines = format!("trap 'docker rmi -f {TOOLS} {ONE}; exit' TERM; while :; do sleep 1; done");
+    Minded::start(room, &["sh".to_owned(), "-c".to_owned(), lines])
+}
