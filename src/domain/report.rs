@@ -106,6 +106,8 @@ fn clean(text: &str, most: usize, kept: impl Fn(char) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -122,6 +124,16 @@ mod tests {
         assert_eq!(failures.len(), NAMED_FAILURES);
         assert_eq!(failures[0].name, "a[31mb");
         assert_eq!(failures[0].message.len(), TEXT_LIMIT);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_clean_stays_as_it_is(summary in any::<String>(), name in any::<String>()) {
+            let failures = vec![FailedTest { name: name.clone(), message: name }];
+            let tests = Some(Tests { counts: TestCounts::default(), failures });
+            let once = Report { summary, tests }.cleaned();
+            prop_assert_eq!(once.clone().cleaned(), once);
+        }
     }
 
     #[test]
