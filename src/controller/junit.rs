@@ -3,10 +3,12 @@
 //! There is no standard; this reads what Surefire, pytest, gotestsum, cargo-nextest, Jest and googletest write: `testcase`
 //! elements at any depth below `testsuite` or `testsuites`. What the suites' own attributes count is not looked at.
 
+use std::borrow::Cow;
 use std::io::BufRead;
 
 use quick_xml::Reader;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::escape::{resolve_predefined_entity, unescape};
+use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::domain::report::{FailedTest, NAMED_FAILURES, TEXT_LIMIT, Tests, clipped};
 
@@ -14,6 +16,8 @@ use crate::domain::report::{FailedTest, NAMED_FAILURES, TEXT_LIMIT, Tests, clipp
 const DEPTH: usize = 64;
 /// Attributes of one element that are looked at; real ones have ten.
 const ATTRIBUTES: usize = 64;
+/// So much of a text is looked at for its first line, bytes.
+const RAW: usize = 8 * TEXT_LIMIT;
 
 /// Why a file is no test results.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +51,8 @@ pub(super) fn read(file: impl BufRead) -> Result<Tests, JunitError> {
             Event::CData(text) => counting.text(&text),
             Event::DocType(_) => return Err(JunitError::DocType),
             Event::Eof => break,
-            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::GeneralRef(_) => {}
+            Event::GeneralRef(name) => counting.text(referred(&name).as_bytes()),
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) => {}
         }
     }
     match (counting.begun, counting.depth) {
@@ -71,8 +76,10 @@ struct Case {
     name: String,
     verdict: Verdict,
     message: String,
-    /// How deep the element lies whose text is the message, while it is open.
+    /// How deep the element lies whose text may be the message, while it is open.
     telling: Option<usize>,
+    /// Its text so far.
+    text: String,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -105,8 +112,10 @@ impl Counting {
     }
 
     fn end(&mut self) {
-        if let Some((_, case)) = &mut self.case {
-            case.telling = case.telling.filter(|depth| *depth != self.depth);
+        if let Some((_, case)) = &mut self.case
+            && case.telling == Some(self.depth)
+        {
+            case.told();
         }
         if let Some((_, case)) = self.case.take_if(|(depth, _)| *depth == self.depth) {
             self.count(case);
@@ -117,8 +126,8 @@ impl Counting {
 
     fn text(&mut self, text: &[u8]) {
         let Some((_, case)) = &mut self.case else { return };
-        if case.telling.is_some() && case.message.is_empty() {
-            case.message = line(&String::from_utf8_lossy(text));
+        if case.telling.is_some() && case.text.len() < RAW {
+            case.text.push_str(&String::from_utf8_lossy(text.get(..RAW).unwrap_or(text)));
         }
     }
 
@@ -149,6 +158,15 @@ impl Case {
         Self { name: clipped(&name, TEXT_LIMIT).to_owned(), verdict, ..Self::default() }
     }
 
+    /// The failure's element ends: where it had no message of its own, its text has one.
+    fn told(&mut self) {
+        self.telling = None;
+        let text = std::mem::take(&mut self.text);
+        if self.message.is_empty() {
+            self.message = line(&text);
+        }
+    }
+
     fn child(&mut self, element: &BytesStart<'_>, depth: usize) {
         match element.local_name().as_ref() {
             b"failure" | b"error" if self.verdict != Verdict::Failed => {
@@ -169,10 +187,15 @@ fn attribute(element: &BytesStart<'_>, name: &[u8]) -> Option<String> {
     let mut read = attributes.with_checks(false).take(ATTRIBUTES).filter_map(Result::ok);
     let found = read.find(|attribute| attribute.key.local_name().as_ref() == name)?;
     let raw = String::from_utf8_lossy(&found.value);
-    // Read before it is cut, and cut first where it is endless.
-    let raw = clipped(&raw, 8 * TEXT_LIMIT);
-    let text = quick_xml::escape::unescape(raw).map_or_else(|_unknown| raw.to_owned(), |text| text.into_owned());
-    Some(line(&text))
+    let raw = clipped(&raw, RAW);
+    Some(line(&unescape(raw).unwrap_or(Cow::Borrowed(raw))))
+}
+
+/// What `&name;` stands for, if it is one of XML's own or a character's number; else itself.
+fn referred(name: &BytesRef<'_>) -> String {
+    let text = String::from_utf8_lossy(name);
+    let known = resolve_predefined_entity(&text).map(str::to_owned);
+    known.or_else(|| name.resolve_char_ref().ok().flatten().map(String::from)).unwrap_or_else(|| format!("&{text};"))
 }
 
 /// The first line that says something, without what would command a terminal.
@@ -197,12 +220,12 @@ mod tests {
             classname="c" name="2"><failure message="1 &lt; 2&#10;more">trace</failure></testcase><testcase name="3">
             <skipped/></testcase></testsuite></testsuite><testsuite><testcase name="4"><error><![CDATA[
 
-            boom
+            boom &amp;]]> &lt;&#62; &unknown;<![CDATA[
             at x]]></error><system-out>&unknown;</system-out></testcase></testsuite></testsuites>"#;
         assert_eq!(counted(xml), (4, 2, 1));
         let failures = read(xml.as_bytes()).unwrap().failures;
         let told: Vec<_> = failures.iter().map(|it| (it.name.as_str(), it.message.as_str())).collect();
-        assert_eq!(told, [("c 2", "1 < 2"), ("4", "boom")]);
+        assert_eq!(told, [("c 2", "1 < 2"), ("4", "boom &amp; <> &unknown;")]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints, and its figures are rough")]
 
 mod cluster;
+mod controller;
 mod delivery;
 #[expect(
     dead_code,
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 4] = ["start", "hooks", "script", "logs"];
+const SECTIONS: [&str; 5] = ["start", "hooks", "script", "logs", "controller"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -68,6 +69,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "hooks" => hooks::measure(report).await,
         "script" => script::measure(report).await,
         "logs" => logs::measure(report).await,
+        "controller" => controller::measure(report).await,
         _ => Ok(()),
     }
 }

@@ -11,6 +11,7 @@
 mod fake;
 
 mod clients;
+mod controller;
 mod dev;
 mod exec;
 mod explain;

@@ -18,7 +18,7 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
-    fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { lines: Mutex::default(), count: watch::channel(0).0 })
     }
 
@@ -36,7 +36,8 @@ impl Printed {
         found().unwrap()
     }
 
-    fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) {
+    /// Reads lines until `from` ends.
+    pub(crate) fn read(self: &Arc<Self>, from: impl AsyncRead + Unpin + Send + 'static) {
         let this = Arc::clone(self);
         tokio::spawn(async move {
             let mut lines = BufReader::new(from).lines();
