@@ -9,11 +9,15 @@ use std::io;
 use nix::sched::{CloneFlags, unshare};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Resource, Rlimit, getegid, geteuid, setrlimit};
 
 use super::settings::ExecSettings;
 use crate::sidecar::SettingsError;
 use crate::sidecar::checkout::Source;
+
+/// Processes and threads of one script. The kernel counts them by user namespace, so other builds of the same user do
+/// not count; nothing else keeps a script of the exec driver from filling the node with them. Root is not counted.
+const PROCESSES: u64 = 2048;
 
 /// Which network a script is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,9 @@ pub enum NetworkError {
     /// Our user is nobody in the new namespace.
     #[error("ALBATROS_NETWORK=none: the user could not be kept in the script's namespace, so the script is not run")]
     User(#[source] io::Error),
+    /// No limit.
+    #[error("ALBATROS_NETWORK=none: the number of processes could not be limited, so the script is not run")]
+    Processes(#[source] io::Error),
     /// No loopback.
     #[error("ALBATROS_NETWORK=none: the loopback could not be set up, so the script is not run")]
     Loopback(#[source] io::Error),
@@ -82,7 +89,14 @@ fn leave() -> Result<(), NetworkError> {
         .and_then(|()| write("uid_map", format!("{user} {user} 1")))
         .and_then(|()| write("gid_map", format!("{group} {group} 1")))
         .map_err(NetworkError::User)?;
+    limit_processes().map_err(|error| NetworkError::Processes(error.into()))?;
     loopback().map_err(NetworkError::Loopback)
+}
+
+/// A limit that is lower already stays.
+fn limit_processes() -> rustix::io::Result<()> {
+    let most = rustix::process::getrlimit(Resource::Nproc).maximum.map_or(PROCESSES, |most| most.min(PROCESSES));
+    setrlimit(Resource::Nproc, Rlimit { current: Some(most), maximum: Some(most) })
 }
 
 /// RTM_NEWLINK for interface 1, which a new namespace's loopback is, with IFF_UP; see rtnetlink(7).
