@@ -32,13 +32,14 @@ async fn the_readmes_commands_deploy_it_with_the_rights_it_needs() {
         pair("NOMAD_VAR_nomad_addr", &cluster.nomad.url()),
         pair("NOMAD_VAR_consul_addr", &cluster.consul.url()),
     ];
-    for words in ["hcl/builder.hcl", "nomad acl policy apply", "consul acl token create"] {
-        shell(&of_readme("## Deploy on Nomad", words), &environment).await;
+    let url = format!("http://127.0.0.1:{port}");
+    for words in ["hcl/exec.hcl", "nomad acl policy apply", "consul acl token create"] {
+        let commands = of_readme("## Deploy on Nomad", words).replace("http://ci.example.org:8080", &url);
+        shell(&commands, &environment).await;
     }
     let last = of_readme("## Deploy on Nomad", "hcl/albatros.hcl");
     let start = last.lines().find(|line| line.contains("hcl/albatros.hcl")).unwrap();
     shell(start, &environment).await;
-    let url = format!("http://127.0.0.1:{port}");
     let ready = || async {
         let answer = crate::fake::http::client().get(format!("{url}/readyz")).send().await.ok()?;
         let (status, said) = (answer.status().as_u16(), answer.text().await.ok()?);
