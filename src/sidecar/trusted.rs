@@ -15,7 +15,9 @@ use crate::domain::secret::Secret;
 /// How long the controller may take to be there: its image or its program may have to be fetched first.
 const STARTS_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// Between two looks for its token.
-const LOOK: Duration = Duration::from_millis(5);
+const LOOK: Duration = Duration::from_millis(1);
+/// The longest of those, for images that take their time.
+const LONGEST_LOOK: Duration = Duration::from_millis(20);
 /// Between two questions to a controller that is waiting itself.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a controller that was there may not answer at all.
@@ -40,13 +42,14 @@ pub(super) enum TrustedError {
 
 /// Waits for the controller, and gives the way to it, which nothing that happens in `alloc_dir` later can bend.
 pub(super) async fn join(alloc_dir: &Path) -> Result<Controller, TrustedError> {
-    let end = Instant::now() + STARTS_WITHIN;
+    let began = Instant::now();
+    let end = began + STARTS_WITHIN;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let dir = openat(CWD, alloc_dir, flags, Mode::empty()).map_err(|error| TrustedError::Files(error.into()))?;
     let token = loop {
         match openat(&dir, runner::TRUSTED_TOKEN, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
             Ok(file) => break read(file.into()).map_err(TrustedError::Files)?,
-            Err(Errno::NOENT) if Instant::now() < end => sleep(LOOK).await,
+            Err(Errno::NOENT) if Instant::now() < end => sleep((began.elapsed() / 8).clamp(LOOK, LONGEST_LOOK)).await,
             Err(Errno::NOENT) => return Err(TrustedError::NotThere),
             Err(error) => return Err(TrustedError::Files(error.into())),
         }

@@ -290,6 +290,10 @@ async fn what_a_build_reports_stands_in_its_verdict_and_on_its_page() {
     let token = std::fs::read_to_string(desk.data().join("token")).unwrap();
     let asked = reqwest::Client::new().get(format!("{address}/builds/{build}")).bearer_auth(token);
     let page = asked.send().await.unwrap().text().await.unwrap();
+    for (task, status) in [("prepare", 200), ("sidecar", 200), ("controller", 404)] {
+        let log = reqwest::get(format!("{address}/build?job={build}&task={task}&log=stderr&raw=1")).await.unwrap();
+        assert_eq!(log.status(), status, "{task}");
+    }
     assert!(page.contains("all is said") && page.contains("1 of 2 tests failed"), "{page}");
     dev.signal(Signal::INT);
     dev.end().await;

@@ -8,10 +8,10 @@
 mod settings;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
 
-use super::checkout::{self, CheckoutError, Plan};
+use super::checkout::{self, CheckoutError, Plan, Source};
 use super::stops::{Stops, after_signal};
 use super::trusted::{self, TrustedError};
 use super::{reasons, say};
@@ -19,6 +19,9 @@ use crate::api::controller::{ControllerError, Workspace};
 use crate::domain::runner::{self, Ended};
 
 pub use settings::PrepareSettings;
+
+/// This program, also after its file was replaced.
+const PROGRAM: &str = "/proc/self/exe";
 
 /// Why there is no workspace.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +80,7 @@ pub async fn run(settings: &PrepareSettings) -> u8 {
 }
 
 async fn steps(settings: &PrepareSettings) -> Result<(), PrepareError> {
-    copy_self(&settings.alloc_dir).map_err(PrepareError::Copy)?;
+    place_self(settings).map_err(PrepareError::Copy)?;
     let controller = trusted::join(&settings.alloc_dir).await?;
     let told = trusted::ask(|| controller.workspace()).await?;
     if let Some(notice) = &told.notice {
@@ -106,9 +109,10 @@ fn plan(settings: &PrepareSettings, told: Workspace) -> Plan {
     }
 }
 
-/// This program, for `exec` and for the script.
-fn copy_self(alloc_dir: &Path) -> io::Result<()> {
-    let bin = alloc_dir.join(runner::BIN);
+/// This program, for `exec` and for the script. From a repository on this machine a build is of this machine, which needs
+/// no copy of its own: that would take longer than all the rest.
+fn place_self(settings: &PrepareSettings) -> io::Result<()> {
+    let bin = settings.alloc_dir.join(runner::BIN);
     let file = bin.join("albatros");
     std::fs::create_dir_all(&bin)?;
     set_mode(&bin, 0o755)?;
@@ -116,8 +120,21 @@ fn copy_self(alloc_dir: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Err(_) | Ok(()) => {}
     }
-    std::fs::copy("/proc/self/exe", &file)?;
+    if let Some(program) = on_this_machine(settings) {
+        return std::os::unix::fs::symlink(program, &file);
+    }
+    std::fs::copy(PROGRAM, &file)?;
     set_mode(&file, 0o755)
+}
+
+/// Where this program is, unless its file was replaced since it was started.
+fn on_this_machine(settings: &PrepareSettings) -> Option<PathBuf> {
+    let path = match settings.source {
+        Source::Remote => return None,
+        Source::Local(_) | Source::Prepared(_) => std::fs::read_link(PROGRAM).ok()?,
+    };
+    let (there, running) = (std::fs::metadata(&path).ok()?, std::fs::metadata(PROGRAM).ok()?);
+    ((there.dev(), there.ino()) == (running.dev(), running.ino())).then_some(path)
 }
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
