@@ -18,7 +18,7 @@ async fn a_script_is_given_its_parameters_and_its_api() {
     let (alloc, path) = (alloc.display(), secrets.join("albatros.params"));
     let default = albatros::sidecar::exec::DEFAULT_PATH;
     let wanted = format!(
-        "unix:{alloc}/albatros.sock|{TOKEN}|{default}:{alloc}/bin|{}\n600\n# secrets\nA='x y'\n{}\n0\n",
+        "unix:{alloc}/albatros.sock|{TOKEN}|{alloc}/bin:{default}|{}\n600\n# secrets\nA='x y'\n{}\n0\n",
         path.display(),
         group.commit
     );
