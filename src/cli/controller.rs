@@ -50,7 +50,7 @@ impl ControllerArgs {
     pub(crate) async fn run(self, environment: Environment<'_>) -> Exit {
         match self.serve(environment).await {
             Ok(()) => Exit::Success,
-            Err(error @ (ControllerError::Signals(_) | ControllerError::Start(_))) => complain(&error, Exit::Infra),
+            Err(error @ ControllerError::Signals(_)) => complain(&error, Exit::Infra),
             Err(error) => complain(&error, Exit::Code(Ended::WrongSettings.code())),
         }
     }

@@ -8,10 +8,10 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
-use super::App;
 use super::access::{Either, Trusted};
 use super::answer::Refusal;
 use super::session::Decided;
+use super::{App, Phase};
 use crate::api::controller::{Build, Workspace};
 use crate::domain::grant::Checkout;
 use crate::domain::runner::{TRUSTED_SOCKET, TRUSTED_TOKEN};
@@ -57,9 +57,12 @@ pub(super) async fn attach(Trusted(app): Trusted) -> StatusCode {
 
 /// `POST /v1/prepared`
 pub(super) async fn prepared(Trusted(app): Trusted) -> Result<StatusCode, Refusal> {
-    let mut attached = app.attached.subscribe();
-    if timeout(HELD, attached.wait_for(|attached| *attached)).await.is_err() {
-        return Err(Refusal::waiting("the sidecar has not attached yet: ask again"));
+    let (mut attached, mut phase) = (app.attached.subscribe(), app.phase.subscribe());
+    tokio::select! {
+        _ = phase.wait_for(|phase| *phase == Phase::Ended) => return Err(Refusal::gone()),
+        waited = timeout(HELD, attached.wait_for(|attached| *attached)) => if waited.is_err() {
+            return Err(Refusal::waiting("the sidecar has not attached yet: ask again"));
+        },
     }
     for name in [TRUSTED_TOKEN, TRUSTED_SOCKET] {
         app.folder.remove(name).map_err(|error| {
