@@ -58,17 +58,29 @@ impl Cluster {
         Server::start(&["serve"], &variables).await
     }
 
+    /// The whole name of one of the benchmark's jobs.
+    pub(crate) fn name(&self, what: &str) -> String {
+        format!("{}-{what}", self.prefix)
+    }
+
+    /// Where builds are.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// Registers a builder whose executor runs `script`, and the repository that uses it.
     pub(crate) async fn builder(&mut self, what: &str, script: &str) -> anyhow::Result<String> {
-        let name = format!("{}-{what}", self.prefix);
-        let executor = json!({
-            "Name": "executor", "Driver": "raw_exec",
-            "Config": { "command": "/bin/sh", "args": ["-c", script] },
-            "Resources": { "CPU": 50, "MemoryMB": 64 },
-            "LogConfig": { "MaxFiles": 2, "MaxFileSizeMB": 100 },
-        });
+        let name = self.name(what);
+        self.job(&name, &[task("executor", script)]).await?;
+        let config = json!({ "hook": { "secret": SECRET }, "builders": { "default": name }, "private": false });
+        self.configure(REPO, &config).await?;
+        Ok(name)
+    }
+
+    /// Registers a builder with these tasks.
+    pub(crate) async fn job(&mut self, name: &str, tasks: &[Value]) -> anyhow::Result<()> {
         let group = json!({
-            "Name": "runner", "Tasks": [executor], "EphemeralDisk": { "SizeMB": 300 },
+            "Name": "runner", "Tasks": tasks, "EphemeralDisk": { "SizeMB": 1000 },
             "RestartPolicy": { "Attempts": 0, "Mode": "fail" },
             "ReschedulePolicy": { "Attempts": 0, "Unlimited": false },
         });
@@ -78,13 +90,27 @@ impl Cluster {
             "TaskGroups": [group],
         }});
         self.nomad(Method::POST, &["v1", "jobs"], &[], Some(&job)).await?;
-        self.jobs.push(name.clone());
-        let config = json!({ "hook": { "secret": SECRET }, "builders": { "default": name }, "private": false });
-        let key = format!("{}/{}", self.prefix, STANDARD.encode(REPO));
+        self.jobs.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Registers a job file's `builder` under another name.
+    pub(crate) async fn hcl(&mut self, name: &str, file: &str, variables: &str) -> anyhow::Result<()> {
+        let file = file.replace("job \"builder\"", &format!("job {name:?}"));
+        let parse = json!({ "JobHCL": file, "Variables": variables, "Canonicalize": true });
+        let job = self.nomad(Method::POST, &["v1", "jobs", "parse"], &[], Some(&parse)).await?.json::<Value>()?;
+        self.nomad(Method::POST, &["v1", "jobs"], &[], Some(&json!({ "Job": job }))).await?;
+        self.jobs.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Configures a repository.
+    pub(crate) async fn configure(&self, repo: &str, config: &Value) -> anyhow::Result<()> {
+        let key = format!("{}/{}", self.prefix, STANDARD.encode(repo));
         let path: Vec<&str> = ["v1", "kv"].into_iter().chain(key.split('/')).collect();
         let request = self.consul.request(Method::PUT, &path, Some(CALL_WITHIN))?.body(config.to_string());
         self.consul.call(request, ANSWER_MOST).await?.success()?;
-        Ok(name)
+        Ok(())
     }
 
     /// `POST /v1/job/<builder>/dispatch`, without Albatros.
@@ -175,4 +201,14 @@ impl Cluster {
         }
         Ok(())
     }
+}
+
+/// A task that runs a line of shell.
+pub(crate) fn task(name: &str, script: &str) -> Value {
+    json!({
+        "Name": name, "Driver": "raw_exec",
+        "Config": { "command": "/bin/sh", "args": ["-c", script] },
+        "Resources": { "CPU": 50, "MemoryMB": 64 },
+        "LogConfig": { "MaxFiles": 2, "MaxFileSizeMB": 100 },
+    })
 }

@@ -42,7 +42,7 @@ impl Local {
 }
 
 /// A repository with this script; gives its commit.
-fn repository(copy: &Path, script: &str) -> anyhow::Result<String> {
+pub(crate) fn repository(copy: &Path, script: &str) -> anyhow::Result<String> {
     use std::os::unix::fs::PermissionsExt as _;
     let path: PathBuf = copy.join(".albatros");
     std::fs::create_dir_all(copy)?;
@@ -55,7 +55,8 @@ fn repository(copy: &Path, script: &str) -> anyhow::Result<String> {
     git(copy, &["rev-parse", "HEAD"])
 }
 
-fn git(copy: &Path, arguments: &[&str]) -> anyhow::Result<String> {
+/// Runs git there; gives what it prints.
+pub(crate) fn git(copy: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let output = Command::new("git").arg("-C").arg(copy).args(arguments).output().context("no git")?;
     ensure!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

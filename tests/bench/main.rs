@@ -22,6 +22,7 @@ mod hooks;
 mod load;
 mod local;
 mod logs;
+mod prepare;
 mod report;
 mod script;
 mod server;
@@ -32,7 +33,7 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 5] = ["start", "hooks", "script", "logs", "controller"];
+const SECTIONS: [&str; 6] = ["start", "hooks", "script", "logs", "controller", "prepare"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -70,6 +71,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "script" => script::measure(report).await,
         "logs" => logs::measure(report).await,
         "controller" => controller::measure(report).await,
+        "prepare" => prepare::measure(report).await,
         _ => Ok(()),
     }
 }

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::load;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_albatros");
+/// What is measured.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_albatros");
 /// A server that has not answered by then never will.
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks at a starting server.
