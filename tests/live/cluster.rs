@@ -68,10 +68,10 @@ impl Cluster {
     /// Makes the images once; whether they are there.
     pub(crate) async fn make_images(&self) -> bool {
         let made = self.images.get_or_init(|| async {
-            if !may_run("images for docker", &["docker"]) {
+            if !may_run("images for docker", &["docker", "rustc"]) {
                 return None;
             }
-            Some(tree::images(&self.tree(), Path::new(&self.program())).await)
+            Some(tree::images(&self.tree()).await)
         });
         made.await.is_some()
     }

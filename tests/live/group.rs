@@ -76,7 +76,7 @@ impl Group {
         let git = Git::with_branches(scripts).await;
         let mut group = Self { story, serve: None, driver, git, listen };
         group.register(&name, answers).await;
-        group.configure(true).await;
+        group.configure().await;
         group.start().await;
         Some(group)
     }
@@ -126,26 +126,36 @@ impl Group {
         self.story.cluster.nomad.register(&hcl, &variables.concat()).await;
     }
 
-    /// Whether quentin is trusted.
-    pub(crate) async fn configure(&self, trusted: bool) {
+    /// Configures the repository, with the flavors that images are for.
+    async fn configure(&self) {
         let mut config = self.story.config();
-        if !trusted {
-            config["trusted"]["senders"] = serde_json::json!([]);
-        }
+        config["builders"]["flavors"] = serde_json::json!({
+            "one": {"builder": self.story.name, "image": tree::ONE},
+            "user": {"builder": self.story.name, "image": tree::USER},
+        });
         self.story.configure_at(&self.git.url(), &config).await;
     }
 
     /// quentin pushes the branch; gives the build.
     pub(crate) async fn push(&self, branch: &str) -> String {
-        self.push_by(branch, "quentin").await
+        self.deliver(branch, |delivery| delivery).await
+    }
+
+    /// The same for a flavor.
+    pub(crate) async fn push_as(&self, branch: &str, flavor: &str) -> String {
+        self.deliver(branch, |delivery| delivery.flavor(flavor)).await
     }
 
     /// Somebody pushes the branch.
     pub(crate) async fn push_by(&self, branch: &str, sender: &str) -> String {
+        self.deliver(branch, |delivery| delivery.sender(sender)).await
+    }
+
+    async fn deliver(&self, branch: &str, changed: impl FnOnce(Delivery) -> Delivery) -> String {
         let sha = self.git.commit_of(branch);
         self.story.forge.push(NAME, branch, &sha);
-        let delivery = Delivery::push(branch, NONE, &sha).repo(&self.git.url()).sender(sender);
-        let reply = delivery.send(&self.server().url, SECRET).await;
+        let delivery = Delivery::push(branch, NONE, &sha).repo(&self.git.url());
+        let reply = changed(delivery).send(&self.server().url, SECRET).await;
         assert!([200, 202].contains(&reply.status), "{}: {}", reply.status, reply.text);
         let claim = || async {
             let all = [self.story.records("open").await, self.story.records("done").await].concat();

@@ -142,6 +142,30 @@ async fn on_raw_exec_secrets_are_seen_by_a_trusted_script_alone() {
     secrets_on(Driver::RawExec).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_image_needs_to_hold_nothing_and_may_run_as_any_user() {
+    let user = "#!/bin/sh
+set -eu
+touch made; git status --short; albatros param DEPLOY_KEY | wc -c; albatros report --summary .albatros
+wc -c <\"$SECRET_PATH\"; id -u
+";
+    let scripts = [("nothing", "#!/one\n"), ("anybody", user)];
+    let Some(group) = Group::begin("images", Driver::Docker, &scripts).await else { return };
+    let (nothing, anybody) = (group.push_as("nothing", "one").await, group.push_as("anybody", "user").await);
+    let secret = INJECT.split_once('=').unwrap().1.len();
+    let file = INJECT.len();
+    for (branch, build, expected) in [
+        ("nothing", nothing, format!("one program, a parameter of {secret} bytes\n0 shells\n")),
+        ("anybody", anybody, format!("?? made\n{secret}\n{file}\n1234\n")),
+    ] {
+        let verdict = group.verdict(branch).await;
+        assert!(verdict.starts_with("success"), "{verdict}\n{}", group.all_printed(&build).await);
+        let said = person(group.server(), "GET", &format!("/build?job={build}&raw=1"), None).await.text;
+        assert_eq!(said, expected);
+        group.story.tell(&format!("{said:?}"));
+    }
+}
+
 /// Asks for a session with the identity of a build's controller.
 async fn session(group: &Group, build: &str, claim: &str) -> Reply {
     let path = group.folder(build).await.join("controller/secrets/nomad_albatros.jwt");
