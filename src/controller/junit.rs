@@ -207,6 +207,8 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     fn counted(xml: &str) -> (u64, u64, u64) {
@@ -278,5 +280,30 @@ mod tests {
         assert_eq!(tests.counts.failed, NAMED_FAILURES as u64 + 5);
         assert_eq!(tests.failures.len(), NAMED_FAILURES);
         assert!(tests.failures.iter().all(|it| it.name.len() <= TEXT_LIMIT && it.message.len() <= TEXT_LIMIT));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_counted(verdicts in proptest::collection::vec(0_u64..3, 0..40), every in 1_usize..5) {
+            let mut xml = "<testsuites>".to_owned();
+            for suite in verdicts.chunks(every) {
+                xml.push_str("<testsuite><testsuite>");
+                for verdict in suite {
+                    let inner = ["", "<failure>no</failure>", "<skipped/>"][usize::try_from(*verdict).unwrap()];
+                    xml.push_str(&format!("<testcase name=\"&amp;\">{inner}<system-out>x</system-out></testcase>"));
+                }
+                xml.push_str("</testsuite></testsuite>");
+            }
+            xml.push_str("</testsuites>");
+            let count = |wanted: u64| verdicts.iter().filter(|verdict| **verdict == wanted).count() as u64;
+            prop_assert_eq!(counted(&xml), (verdicts.len() as u64, count(1), count(2)));
+        }
+
+        #[test]
+        fn any_text_is_counted_or_refused(words in "(<|>|/|testsuite|testcase|failure| |=|'|&|;|!\\[CDATA\\[|\\]\\]|!--|\\?|é|\0){0,60}") {
+            if let Ok(tests) = read(words.as_bytes()) {
+                prop_assert!(tests.counts.failed + tests.counts.skipped <= tests.counts.total);
+            }
+        }
     }
 }
