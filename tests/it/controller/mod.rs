@@ -7,7 +7,10 @@ mod prepare;
 mod process;
 mod report;
 mod rights;
+mod serve;
+mod session;
 mod verbs;
+mod waits;
 
 use std::path::{Path, PathBuf};
 
