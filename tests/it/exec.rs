@@ -192,3 +192,22 @@ async fn what_nomad_gave_to_exec_is_not_in_the_scripts_environment() {
     assert_eq!(code, 0, "{err}");
     assert!(!out.contains("NOMAD") && !out.contains("n0mad") && !out.contains("LEAK"), "{out}");
 }
+
+#[tokio::test]
+async fn a_payload_is_the_scripts_secrets_but_one_newline_is_none() {
+    let task = Task::new(Kind::Smart).await;
+    let script = task.work().join(".albatros");
+    std::fs::write(&script, "#!/bin/sh\ncat \"${SECRET_PATH-/dev/null}\"; echo \"${SECRET_PATH+set}\"\n").unwrap();
+    git(&task.work(), &["add", "-A"]);
+    git(&task.work(), &["update-index", "--chmod=+x", ".albatros"]);
+    git(&task.work(), &["commit", "-q", "-m", "x"]);
+    task.publish();
+    let commit = git(&task.work(), &["rev-parse", "HEAD"]);
+    let payload = task.room.path().join("payload");
+    for (bytes, shown) in [("A='x'\n\n", "A='x'\n\nset\n"), ("\n", "\n"), ("", "\n")] {
+        std::fs::write(&payload, bytes).unwrap();
+        let path = [("SECRET_PATH", payload.to_str().unwrap())];
+        let (code, out, err) = said(&task.exec(&commit, "main", &path).await);
+        assert_eq!((code, out.as_str()), (0, shown), "{err}");
+    }
+}
