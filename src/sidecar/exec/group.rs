@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags, open};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::Stops;
@@ -76,7 +77,7 @@ impl Group {
             Some(token) => token.clone(),
             None => token(&settings.alloc_dir.join(runner::TOKEN)).map_err(GroupError::Token)?,
         };
-        let controller = Controller::new(&address, token.clone()).map_err(GroupError::Params)?;
+        let controller = reach(&address, token.clone()).map_err(GroupError::Params)?;
         let params = match params(&controller).await? {
             None => None,
             Some(text) => {
@@ -128,6 +129,14 @@ impl Group {
     }
 }
 
+/// The very socket that is there before the script starts, whatever that puts in its place.
+fn reach(address: &ControllerAddress, token: Secret) -> Result<Controller, ControllerError> {
+    let ControllerAddress::Unix(path) = address else { return Controller::new(address, token) };
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let socket = open(path, flags, Mode::empty()).map_err(|error| ControllerError::Socket(error.into()))?;
+    Controller::through(socket, token)
+}
+
 /// The parameters, byte for byte. Asked for again while the controller is busy or just starting.
 async fn params(controller: &Controller) -> Result<Option<Secret>, GroupError> {
     let end = Instant::now() + PARAMS_WITHIN;
@@ -144,7 +153,7 @@ async fn params(controller: &Controller) -> Result<Option<Secret>, GroupError> {
 }
 
 fn token(file: &Path) -> io::Result<Secret> {
-    let nofollow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let nofollow = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
     let mut text = String::new();
     OpenOptions::new().read(true).custom_flags(nofollow).open(file)?.take(TOKEN_MOST).read_to_string(&mut text)?;
     match text.trim() {

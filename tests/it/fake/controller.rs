@@ -98,7 +98,8 @@ async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, heade
     match call.as_str() {
         "GET /v1/params" => match (answers.params_status, answers.params) {
             (Some(status), _) => problem(status, "about:blank"),
-            (None, Some(text)) => text.into_response(),
+            // No connection is kept, so that the next call has to find the socket.
+            (None, Some(text)) => ([(header::CONNECTION, "close")], text).into_response(),
             (None, None) => problem(403, "about:blank"),
         },
         "POST /v1/finish" if answers.finish_fails => problem(500, "about:blank"),

@@ -62,6 +62,17 @@ async fn a_controller_in_trouble_does_not_change_how_the_script_ended() {
 }
 
 #[tokio::test]
+async fn a_script_that_replaces_the_socket_does_not_get_the_word_that_it_has_ended() {
+    let mut group =
+        Group::of("#!/bin/sh\nrm \"${ALBATROS_API#unix:}\"\necho x >\"${ALBATROS_API#unix:}\"\nexit 3\n").await;
+    group.answers.params = Some("A=1\n".to_owned());
+    let (controller, _sidecar) = group.prepared().await;
+    let ended = group.exec(&[]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (3, ""));
+    assert_eq!(controller.calls().last().unwrap(), "POST /v1/finish");
+}
+
+#[tokio::test]
 async fn what_a_script_leaves_running_or_closes_does_not_hold_its_end_up() {
     let group = Group::of("#!/bin/sh\nsleep 1000 & echo $!\n(setsid sleep 1000 &)\nexec >&- 2>&-\nexit 5\n").await;
     let (_controller, _sidecar) = group.prepared().await;
