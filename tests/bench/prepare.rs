@@ -142,17 +142,18 @@ async fn register(
 
 /// The tasks of a runner group, which do nothing.
 fn idle() -> Vec<Value> {
-    let before = |name: &str, script: &str, sidecar: bool| {
-        let mut task = task(name, script);
-        task["Lifecycle"] = json!({ "Hook": "prestart", "Sidecar": sidecar });
-        task
-    };
-    let mut executor = task("executor", PRINT);
-    executor["Leader"] = true.into();
+    let before = |sidecar: bool| json!({ "Hook": "prestart", "Sidecar": sidecar });
     vec![
-        before("controller", "exec sleep 60", true),
-        before("sidecar", "exec sleep 60", true),
-        before("prepare", "true", false),
-        executor,
+        with(task("controller", "exec sleep 60"), "Lifecycle", before(true)),
+        with(task("sidecar", "exec sleep 60"), "Lifecycle", before(true)),
+        with(task("prepare", "true"), "Lifecycle", before(false)),
+        with(task("executor", PRINT), "Leader", true.into()),
     ]
+}
+
+fn with(mut task: Value, name: &str, value: Value) -> Value {
+    if let Some(fields) = task.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
+    task
 }
