@@ -217,6 +217,16 @@ impl Group {
         path
     }
 
+    /// Waits until Nomad, too, knows that the script runs: a script can be quicker than Nomad's event of its start, and
+    /// what is done to it before that event reads as if it had been done to nothing.
+    pub(crate) async fn started(&self, build: &str) {
+        let running = || async {
+            let allocation = self.story.cluster.nomad.allocation(build).await;
+            (allocation["TaskStates"]["executor"]["State"] == "running").then_some(())
+        };
+        until(&format!("{}: the start of {build}", self.story.name), running).await;
+    }
+
     /// Leaves a file for the script in the shared folder.
     pub(crate) async fn tell_script(&self, build: &str, file: &str) {
         std::fs::write(self.folder(build).await.join("alloc/data").join(file), "").unwrap();

@@ -187,6 +187,7 @@ async fn one(group: &Group, hostile: &Hostile) -> Option<String> {
     let build = group.push(hostile.name).await;
     if hostile.meanwhile == Meanwhile::Cancel {
         group.left(&build, "ready").await;
+        group.started(&build).await;
         let reply = person(group.server(), "DELETE", &page(&build), Some(ACTOR)).await;
         assert_eq!(reply.status, 202, "{}", reply.text);
     }
