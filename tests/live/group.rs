@@ -191,6 +191,12 @@ impl Group {
         all
     }
 
+    /// The same once these words are there: docker hands on what a short script prints when it is long over.
+    pub(crate) async fn printed_with(&self, build: &str, words: &str) -> String {
+        let look = || async { Some(self.printed(build, "executor").await).filter(|said| said.contains(words)) };
+        until(&format!("{}: {words:?} of {build}", self.story.name), look).await
+    }
+
     /// The build's folder on this machine, in which a story can leave the script a word.
     pub(crate) async fn folder(&self, build: &str) -> PathBuf {
         let allocation = || async {

@@ -58,9 +58,8 @@ async fn secrets_on(driver: Driver) {
     // The same push by somebody else: another claim, and nothing to be had.
     let build = group.push_by("stranger", "mallory").await;
     let verdict = group.verdict("stranger").await;
-    let said = group.printed(&build, "executor").await;
-    assert!(verdict.starts_with("failure: Failed with exit 7"), "{verdict}: {said}");
-    assert!(said.contains("secret path: none\nparams: 403\nworkspace: 403\n0\n"), "{said}");
+    assert!(verdict.starts_with("failure: Failed with exit 7"), "{verdict}\n{}", group.all_printed(&build).await);
+    group.printed_with(&build, "secret path: none\nparams: 403\nworkspace: 403\n0\n").await;
     group.story.all_done().await;
     group.story.tell(&format!("green, and {verdict} for who is not trusted"));
 }
@@ -160,9 +159,8 @@ wc -c <\"$SECRET_PATH\"; id -u
     ] {
         let verdict = group.verdict(branch).await;
         assert!(verdict.starts_with("success"), "{verdict}\n{}", group.all_printed(&build).await);
-        let said = person(group.server(), "GET", &format!("/build?job={build}&raw=1"), None).await.text;
-        assert_eq!(said, expected);
-        group.story.tell(&format!("{said:?}"));
+        group.printed_with(&build, &expected).await;
+        group.story.tell(&format!("{expected:?}"));
     }
 }
 
