@@ -89,6 +89,8 @@ impl TestCounts {
         let passed = self.total.saturating_sub(self.failed).saturating_sub(self.skipped);
         match (self.total, self.failed, passed) {
             (0, 0, _) => None,
+            (1, 0, 1) => Some("1 test passed".to_owned()),
+            (1, 1, _) => Some("1 test failed".to_owned()),
             (total, 0, passed) if passed == total => Some(format!("{total} tests passed")),
             (total, 0, passed) => Some(format!("{passed} of {total} tests passed")),
             (total, failed, _) => Some(format!("{failed} of {} tests failed", total.max(failed))),
@@ -141,6 +143,8 @@ mod tests {
         let told = |total, failed, skipped| TestCounts { total, failed, skipped }.sentence();
         assert_eq!(told(214, 3, 0).as_deref(), Some("3 of 214 tests failed"));
         assert_eq!(told(214, 0, 0).as_deref(), Some("214 tests passed"));
+        assert_eq!(told(1, 0, 0).as_deref(), Some("1 test passed"));
+        assert_eq!(told(1, 1, 0).as_deref(), Some("1 test failed"));
         assert_eq!(told(214, 0, 4).as_deref(), Some("210 of 214 tests passed"));
         assert_eq!(told(0, 0, 0), None);
         assert_eq!(told(0, 9, u64::MAX).as_deref(), Some("9 of 9 tests failed"), "a script may count wrongly");

@@ -288,7 +288,8 @@ async fn what_a_build_reports_stands_in_its_verdict_and_on_its_page() {
     assert!(build.contains(", 1 of 2 tests failed ("), "{build}");
     let build = build.split_once('(').unwrap().1.trim_end_matches(')').to_owned();
     let token = std::fs::read_to_string(desk.data().join("token")).unwrap();
-    let asked = reqwest::Client::new().get(format!("{address}/builds/{build}")).bearer_auth(token);
+    let client = albatros::api::http::forge_client(None).unwrap();
+    let asked = client.get(format!("{address}/builds/{build}")).bearer_auth(token);
     let page = asked.send().await.unwrap().text().await.unwrap();
     for (task, status) in [("prepare", 200), ("sidecar", 200), ("controller", 404)] {
         let log = reqwest::get(format!("{address}/build?job={build}&task={task}&log=stderr&raw=1")).await.unwrap();

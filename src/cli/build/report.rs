@@ -58,7 +58,8 @@ pub(super) async fn run(args: &ReportArgs, controller: &Controller) -> Result<Ex
         })?;
     }
     if let Some(tests) = reported.tests {
-        writeln!(std::io::stdout(), "{} tests, {} failed, {} skipped", tests.total, tests.failed, tests.skipped)?;
+        let word = if tests.total == 1 { "test" } else { "tests" };
+        writeln!(std::io::stdout(), "{} {word}, {} failed, {} skipped", tests.total, tests.failed, tests.skipped)?;
     }
     Ok(Exit::Success)
 }

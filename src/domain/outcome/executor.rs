@@ -5,7 +5,7 @@ use super::super::nomad::{TaskEvent, TaskState};
 /// Events that mean that something else ended the task.
 const FROM_OUTSIDE: [&str; 4] = ["Killing", "Sibling Task Failed", "Leader Task Dead", "Main Tasks Dead"];
 
-/// The events after the last `Started` or `Restarting`; all of them where neither is there.
+/// The events of the last run: those behind the last `Restarting`, or behind the end of the run before the last `Started`.
 pub(super) struct LastRun<'a>(&'a [TaskEvent]);
 
 /// What a `Terminated` event says.
@@ -20,8 +20,14 @@ pub(super) struct Termination {
 
 impl<'a> LastRun<'a> {
     pub(super) fn of(state: &'a TaskState) -> Self {
-        let begin = state.events.iter().rposition(|event| matches!(event.kind.as_str(), "Started" | "Restarting"));
-        Self(begin.and_then(|at| state.events.get(at + 1..)).unwrap_or(&state.events))
+        let events = state.events.as_slice();
+        let last = events.iter().rposition(|event| matches!(event.kind.as_str(), "Started" | "Restarting"));
+        let Some(begun) = last else { return Self(events) };
+        // A task may be told to end while it is being started: seen, that `Killing` stands before its `Started`.
+        let is_bound = |event: &TaskEvent| event.kind == "Restarting" || is_termination(event);
+        let up_to = events.get(..=begun).unwrap_or_default();
+        let from = up_to.iter().rposition(is_bound).map_or(0, |at| at + 1);
+        Self(events.get(from..).unwrap_or_default())
     }
 
     /// How it terminated, unless something else had set about ending it before.

@@ -83,6 +83,15 @@ fn a_stopped_build_ends_as_its_record_says() {
 }
 
 #[test]
+fn a_stop_that_met_a_task_being_started_is_one() {
+    let events = vec![event("Killing"), event("Started"), terminated("137", "false"), event("Killed")];
+    let mut killed = ran(events);
+    killed.job.as_mut().unwrap().stop = true;
+    let outcome = judge(&killed, Some(&stop(StopWhy::Cancel)));
+    assert_eq!(outcome, Verdict::Ended(Outcome::Cancelled { by: "ada".to_owned() }));
+}
+
+#[test]
 fn a_stop_between_the_reads_of_job_and_allocations_is_one() {
     let mut torn = snapshot(Allocation { task_states: None, ..allocation("pending", Vec::new()) });
     torn.allocations[0].desired_status = "stop".to_owned();
@@ -297,16 +306,24 @@ fn may_be_green(snapshot: &Snapshot) -> bool {
         return false;
     };
     let mut ends: Vec<&TaskEvent> = Vec::new();
-    let mut killed = false;
+    let (mut killed, mut killed_again) = (false, false);
     for event in &executor.events {
         match event.kind.as_str() {
-            "Started" | "Restarting" => {
+            "Started" => {
+                killed = if ends.is_empty() { killed } else { killed_again };
+                ends.clear();
+            }
+            "Restarting" => {
                 ends.clear();
                 killed = false;
             }
-            "Terminated" => ends.push(event),
-            "Killing" | "Sibling Task Failed" | "Leader Task Dead" | "Main Tasks Dead" if ends.is_empty() => {
-                killed = true
+            "Terminated" => {
+                ends.push(event);
+                killed_again = false;
+            }
+            "Killing" | "Sibling Task Failed" | "Leader Task Dead" | "Main Tasks Dead" => {
+                killed |= ends.is_empty();
+                killed_again = true;
             }
             _ => {}
         }
