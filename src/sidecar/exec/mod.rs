@@ -14,6 +14,8 @@ mod settings;
 
 use std::path::PathBuf;
 
+use tokio::time::{Duration, Instant, sleep_until};
+
 use super::stops::{Stops, after_signal};
 use super::{checkout, reasons, say};
 use group::Group;
@@ -23,6 +25,10 @@ pub use settings::{DEFAULT_PATH, ExecSettings};
 
 /// What `exec` itself ends with when it cannot get as far as the script.
 pub const NOT_PREPARED: u8 = 125;
+
+/// A container lives at least so long: seen, that Nomad's docker driver loses the log of one that is gone before its
+/// logger has come.
+const LOG_TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// Why the script was not run to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,28 +59,38 @@ impl ExecError {
 
 /// Runs a build's script; the answer is the process's exit code. What went wrong is said on standard error.
 pub async fn run(settings: &ExecSettings) -> u8 {
-    match steps(settings).await {
-        Ok(code) => code,
-        Err(error) => {
-            say(&reasons(&error));
-            error.code()
-        }
-    }
-}
-
-async fn steps(settings: &ExecSettings) -> Result<u8, ExecError> {
+    let begun = Instant::now();
     // The script shares our user: without this it could read from /proc what Nomad gave to us and not to it.
     // Where the system does not know that, the script is run all the same.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let mut stops = Stops::listen().map_err(ExecError::Signals)?;
+    let mut stops = match Stops::listen() {
+        Ok(stops) => stops,
+        Err(error) => return failed(&ExecError::Signals(error)),
+    };
+    let code = steps(settings, &mut stops).await.unwrap_or_else(|error| failed(&error));
+    if settings.of_image && !stops.seen() {
+        tokio::select! {
+            () = sleep_until(begun + LOG_TAKEN_WITHIN) => {}
+            _ = stops.next() => {}
+        }
+    }
+    code
+}
+
+fn failed(error: &ExecError) -> u8 {
+    say(&reasons(error));
+    error.code()
+}
+
+async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecError> {
     let (workspace, group) = tokio::select! {
         ready = prepared(settings) => ready?,
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
     let environment = environment::of(settings, group.as_ref()).map_err(ExecError::Directories)?;
-    let ended = script::run(&workspace, &settings.commit, &environment, &mut stops).await;
+    let ended = script::run(&workspace, &settings.commit, &environment, stops).await;
     if let Some(group) = group {
-        group.finish(&mut stops).await;
+        group.finish(stops).await;
     }
     Ok(ended?)
 }

@@ -40,6 +40,8 @@ pub struct ExecSettings {
     pub(super) script_path: OsString,
     pub(super) git_path: OsString,
     pub(super) git_vars: Vec<(OsString, OsString)>,
+    /// It runs in a container of an image.
+    pub(super) of_image: bool,
     pub(super) image_vars: Vec<(OsString, OsString)>,
 }
 
@@ -81,6 +83,7 @@ impl ExecSettings {
             script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
             git_path,
             git_vars: vars.of_git(),
+            of_image,
             image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
         })
     }
