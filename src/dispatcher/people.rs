@@ -14,6 +14,7 @@ use super::known::{self, Known, LookupError, Tracked};
 use super::{App, SharedApp, claim};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
+use crate::domain::outcome::Outcome;
 use crate::domain::record::{Phase, Record, StopWhy};
 use crate::registry::{Stored, Written};
 
@@ -57,6 +58,9 @@ pub(crate) async fn approve(
 ) -> Result<Response, Problem> {
     let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
     if !matches!(stored.value.phase, Phase::Held) {
+        if let Phase::Ended { outcome } = &stored.value.phase {
+            return Err(is_over(outcome));
+        }
         return Ok(claim::at_claim(&app, &claim, "not held any more").into_form(&headers));
     }
     if stored.value.stop.is_some() {
@@ -99,7 +103,11 @@ async fn open_claim(
 async fn ended_claim(app: &App, claim: &ClaimId, credentials: &Credentials) -> Result<Problem, Problem> {
     let done = app.registry.done(claim).await.map_err(|error| registry_down(&error))?.ok_or_else(Problem::not_found)?;
     authorize(app, Some(&done.repo), done.private, credentials).await?;
-    Ok(Problem::new(StatusCode::CONFLICT, format!("it is over: {}", done.outcome.word())))
+    Ok(is_over(&done.outcome))
+}
+
+fn is_over(outcome: &Outcome) -> Problem {
+    Problem::new(StatusCode::CONFLICT, format!("it is over: {}", outcome.word()))
 }
 
 /// The configuration of a repository that this caller may act for. To others what is private is not there.

@@ -261,5 +261,5 @@ async fn reported_tests_are_counted_in_the_verdict() {
         "#!/bin/sh\necho '<testsuite><testcase name=\"a\"/></testsuite>' > t.xml\n../bin/albatros report --junit t.xml\n",
     );
     let (code, said, errors) = copy.run(&[]).await;
-    assert!(code == 0 && said.trim_end().ends_with(", 1 tests passed"), "{said}{errors}");
+    assert!(code == 0 && said.trim_end().ends_with(", 1 test passed"), "{said}{errors}");
 }
