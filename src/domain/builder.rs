@@ -1,6 +1,8 @@
 //! What a builder (a parameterized Nomad job) takes, read from `GET /v1/job/<name>`.
 
 use super::nomad::{Job, Task};
+use super::outcome::GROUP;
+use super::runner::{CONTROLLER, IDENTITY};
 
 /// The meta keys that every builder takes and every dispatch carries.
 pub const ALWAYS: [&str; 4] = ["REPO_URL", "COMMIT", "BRANCH", "FLAVOR"];
@@ -44,20 +46,14 @@ pub enum BuilderError {
 }
 
 impl BuilderShape {
-    /// Reads a job.
-    ///
-    /// # Errors
-    /// When nothing can be dispatched from it.
-    pub fn of(job: &Job) -> Result<Self, BuilderError> {
-        let takes = job.parameterized_job.as_ref().ok_or(BuilderError::NotParameterized)?;
-        if job.stop {
-            return Err(BuilderError::Stopped);
-        }
-        let controller = |task: &Task| {
-            task.name == "controller" && task.identities.iter().any(|identity| identity.name == "albatros")
-        };
-        let runner = job.task_groups.iter().filter(|group| group.name == "runner");
-        Ok(Self {
+    /// What a parameterized job takes, stopped or not; none for another job.
+    #[must_use]
+    pub fn read(job: &Job) -> Option<Self> {
+        let takes = job.parameterized_job.as_ref()?;
+        let controller =
+            |task: &Task| task.name == CONTROLLER && task.identities.iter().any(|identity| identity.name == IDENTITY);
+        let runner = job.task_groups.iter().filter(|group| group.name == GROUP);
+        Some(Self {
             meta_required: takes.meta_required.clone(),
             meta_optional: takes.meta_optional.clone(),
             payload: match takes.payload.as_str() {
@@ -68,6 +64,15 @@ impl BuilderShape {
             has_controller: runner.flat_map(|group| &group.tasks).any(controller),
             modify_index: job.job_modify_index,
         })
+    }
+
+    /// The same of a job that can be dispatched from.
+    ///
+    /// # Errors
+    /// When nothing can be dispatched from it.
+    pub fn of(job: &Job) -> Result<Self, BuilderError> {
+        let shape = Self::read(job).ok_or(BuilderError::NotParameterized)?;
+        if job.stop { Err(BuilderError::Stopped) } else { Ok(shape) }
     }
 }
 

@@ -5,10 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::api::nomad::{Nomad, NomadError};
-use crate::domain::builder::{BuilderShape, PayloadMode};
 use crate::domain::id::BuilderName;
 use crate::domain::nomad::Job;
-use crate::domain::outcome::GROUP;
 
 /// How long a builder is taken for what it was: long enough for a wave of pushes, too short to puzzle its operator.
 const FRESH: Duration = Duration::from_secs(5);
@@ -49,32 +47,13 @@ impl Builders {
     }
 }
 
-/// What a parameterized job takes; none for another job.
-pub(super) fn shape(job: &Job) -> Option<BuilderShape> {
-    let takes = job.parameterized_job.as_ref()?;
-    let runner = job.task_groups.iter().filter(|group| group.name == GROUP);
-    let mut controllers = runner.flat_map(|group| &group.tasks).filter(|task| task.name == "controller");
-    let has_controller = controllers.any(|task| task.identities.iter().any(|identity| identity.name == "albatros"));
-    let payload = match takes.payload.as_str() {
-        "required" => PayloadMode::Required,
-        "forbidden" => PayloadMode::Forbidden,
-        _ => PayloadMode::Optional,
-    };
-    Some(BuilderShape {
-        meta_required: takes.meta_required.clone(),
-        meta_optional: takes.meta_optional.clone(),
-        payload,
-        has_controller,
-        modify_index: job.job_modify_index,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::builder::{BuilderShape, PayloadMode};
 
     fn shape_of(text: &str) -> Option<BuilderShape> {
-        shape(&serde_json::from_str::<Job>(text).unwrap())
+        BuilderShape::read(&serde_json::from_str::<Job>(text).unwrap())
     }
 
     #[test]

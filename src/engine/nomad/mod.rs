@@ -59,7 +59,7 @@ impl NomadEngine {
 
     pub(super) async fn builder(&self, name: &BuilderName) -> Result<BuilderShape, EngineError> {
         let job = self.builders.job(&self.nomad, name).await?;
-        job.and_then(|job| builders::shape(&job)).ok_or_else(|| EngineError::Unknown(format!("the builder {name}")))
+        job.and_then(|job| BuilderShape::read(&job)).ok_or_else(|| EngineError::Unknown(format!("the builder {name}")))
     }
 
     pub(super) async fn dispatch(&self, order: &Order) -> Result<BuildId, DispatchError> {
