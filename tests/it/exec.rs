@@ -111,6 +111,18 @@ async fn a_commit_is_fetched_by_itself_where_the_server_gives_it() {
 }
 
 #[tokio::test]
+async fn without_a_group_there_is_no_checkout_without_network_and_the_sentence_says_what_to_do() {
+    let task = Task::new(Kind::Smart).await;
+    let commit = task.commit("first", "refs/heads/main");
+    task.publish();
+    let (code, out, err) = said(&task.exec(&commit, "main", &[("ALBATROS_NETWORK", "none")]).await);
+    assert_eq!((code, out.as_str()), (125, ""));
+    let needs = "albatros: ALBATROS_NETWORK=none needs a builder with the tasks controller, sidecar and prepare\n";
+    // Where the system has no such namespaces that is said first.
+    assert!(err == needs || err.contains("lets no user make a network namespace"), "{err}");
+}
+
+#[tokio::test]
 async fn elsewhere_the_ref_is_fetched_and_must_hold_the_commit() {
     let task = Task::new(Kind::Plain).await;
     let first = task.commit("first", "refs/heads/main");

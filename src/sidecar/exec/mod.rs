@@ -37,6 +37,8 @@ enum ExecError {
     Checkout(#[from] checkout::CheckoutError),
     #[error(transparent)]
     Group(#[from] group::GroupError),
+    #[error(transparent)]
+    Network(#[from] network::NetworkError),
     #[error("the build's directories could not be made")]
     Directories(#[source] std::io::Error),
     #[error(transparent)]
@@ -50,7 +52,9 @@ enum ExecError {
 impl ExecError {
     fn code(&self) -> u8 {
         match self {
-            Self::Checkout(_) | Self::Group(_) | Self::Directories(_) | Self::Signals(_) => NOT_PREPARED,
+            Self::Checkout(_) | Self::Group(_) | Self::Network(_) | Self::Directories(_) | Self::Signals(_) => {
+                NOT_PREPARED
+            }
             Self::Script(error) => error.code(),
             Self::Stopped(signal) => after_signal(*signal),
         }
@@ -100,7 +104,7 @@ async fn prepared(settings: &ExecSettings) -> Result<(PathBuf, Option<Group>), E
     let workspace = settings.workspace();
     let group = Group::join(settings).await?;
     if group.is_none() {
-        settings.network.check_checkout(&settings.source).map_err(ExecError::Directories)?;
+        settings.network.check_checkout(&settings.source)?;
         checkout::make(&settings.plan()).await?;
     }
     Ok((workspace, group))

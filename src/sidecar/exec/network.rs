@@ -31,6 +31,9 @@ pub(super) enum Network {
 /// Why a script that is to have no network cannot be kept from it.
 #[derive(Debug, thiserror::Error)]
 pub enum NetworkError {
+    /// Its own checkout needs the network that it is to leave.
+    #[error("ALBATROS_NETWORK=none needs a builder with the tasks controller, sidecar and prepare")]
+    NoGroup,
     /// The system allows no such namespace.
     #[error(
         "ALBATROS_NETWORK=none: this system lets no user make a network namespace, so the script is not run; \
@@ -58,12 +61,9 @@ impl Network {
     }
 
     /// Without a network nothing can be fetched.
-    pub(super) fn check_checkout(self, source: &Source) -> io::Result<()> {
+    pub(super) fn check_checkout(self, source: &Source) -> Result<(), NetworkError> {
         match (self, source) {
-            (Self::None, Source::Remote) => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "ALBATROS_NETWORK=none needs a builder with the tasks controller, sidecar and prepare",
-            )),
+            (Self::None, Source::Remote) => Err(NetworkError::NoGroup),
             (Self::None | Self::Host, _) => Ok(()),
         }
     }
