@@ -114,7 +114,7 @@ impl Course {
                     next
                 }
                 Err(Halt::LeaseLost) => {
-                    self.shared.lock.lost().cancel();
+                    self.shared.lock.lose();
                     return None;
                 }
                 Err(Halt::Registry(error)) => {

@@ -33,7 +33,7 @@ async fn expire(app: &SharedApp, lock: &Lock) -> Result<(), RegistryError> {
         match app.registry.expire(&claim, &lock.lease).await? {
             Written::Yes(_) | Written::Conflict => {}
             Written::LeaseLost => {
-                lock.lost().cancel();
+                lock.lose();
                 return Ok(());
             }
         }

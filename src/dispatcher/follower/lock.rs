@@ -44,6 +44,14 @@ impl Lock {
         &self.lost
     }
 
+    /// It is another's, as a renewal or a write has told.
+    pub(super) fn lose(&self) {
+        if !self.lost.is_cancelled() {
+            tracing::warn!("the follower's lock is lost");
+        }
+        self.lost.cancel();
+    }
+
     /// Cancelled when this process ends: what is being sent may be settled, nothing new is begun.
     pub(super) fn leaving(&self) -> &CancellationToken {
         &self.leaving
@@ -70,10 +78,7 @@ impl Lock {
                     *proven = (*proven).max(asked);
                 }
             }
-            Ok(Ok(false)) => {
-                tracing::warn!("the follower's lock is lost");
-                self.lost.cancel();
-            }
+            Ok(Ok(false)) => self.lose(),
             Ok(Err(error)) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the follower's lock could not be renewed");
             }
