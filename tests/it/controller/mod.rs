@@ -13,6 +13,7 @@ mod verbs;
 mod waits;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use albatros::api::controller::{Controller, ControllerAddress, Reach};
 use albatros::api::http::local_client;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fake::http::Reply;
 
 const COMMIT: &str = "0123456789012345678901234567890123456789";
+const STEP: Duration = Duration::from_millis(250);
 const INJECT: &str = "# two\nSECRET1=xx\nexport SECRET2='y y'\n";
 
 /// A controller in this process; it ends when this is dropped.
@@ -85,6 +87,7 @@ async fn start(source: Source) -> Running {
 
 async fn start_in(folder: TempDir, dir: PathBuf, source: Source) -> Running {
     let shutdown = CancellationToken::new();
+    step_by_step(shutdown.clone());
     let settings = Settings {
         alloc_dir: dir.clone(),
         build: "builder/dispatch-1-a".to_owned(),
@@ -101,6 +104,16 @@ async fn start_in(folder: TempDir, dir: PathBuf, source: Source) -> Running {
     let token = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
     let (script, trusted) = (token("albatros.token"), token("albatros-trusted.token"));
     Running { dir, script, trusted, shutdown, ended, _folder: folder }
+}
+
+/// A paused clock jumps to the next timer even past a socket that has become readable, so a jump must be short against
+/// every limit that is tested.
+fn step_by_step(shutdown: CancellationToken) {
+    tokio::spawn(shutdown.run_until_cancelled_owned(async {
+        loop {
+            tokio::time::sleep(STEP).await;
+        }
+    }));
 }
 
 impl Running {
