@@ -40,7 +40,7 @@ pub(super) async fn workspace(Trusted(app): Trusted) -> Result<Response, Refusal
     let workspace = match decided {
         Decided::Granted(granted) => Workspace { build, checkout: granted.grant.checkout.clone(), notice: None },
         Decided::Without(reason) => {
-            let checkout = Checkout { submodules: false, lfs: false, credential: None };
+            let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
             Workspace { build, checkout, notice: Some(reason.to_string()) }
         }
     };

@@ -75,7 +75,7 @@ impl Reports {
     /// The report as it is now, and the change it is of; small enough for serve.
     pub(super) fn now(&self) -> (u64, Report) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        (*self.version.borrow(), fit(Report { summary: kept.summary.clone(), tests: kept.tests() }))
+        (*self.version.borrow(), fit(Report { summary: kept.summary.clone(), tests: kept.tests(), trouble: None }))
     }
 
     /// Tells of changes.
@@ -136,7 +136,7 @@ mod tests {
         let reports = Reports::default();
         assert_eq!(reports.summary("one\r\n", false).unwrap().summary, 4);
         assert_eq!(reports.summary("two", true).unwrap().summary, 7);
-        assert_eq!(reports.now(), (2, Report { summary: "one\ntwo".to_owned(), tests: None }));
+        assert_eq!(reports.now(), (2, Report { summary: "one\ntwo".to_owned(), tests: None, trouble: None }));
         assert!(reports.summary(&"x".repeat(SUMMARY_LIMIT), true).is_err());
         assert_eq!(reports.summary(&"x".repeat(SUMMARY_LIMIT), false).unwrap().summary, SUMMARY_LIMIT);
     }

@@ -162,7 +162,7 @@ fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<O
         ("EVENT", EventKind::Push.as_str()),
     ];
     let meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let checkout = Checkout { submodules: false, lfs: false, credential: None };
+    let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
     Ok(Order {
         // One build in a directory of its own: any claim does.
         claim: "0".repeat(64).parse()?,
@@ -170,7 +170,7 @@ fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<O
         meta,
         payload: None,
         timeout: settings.timeout,
-        grant: Some(Grant { facts, checkout, inject: settings.inject.clone() }),
+        grant: Some(Grant { facts, checkout, inject: settings.inject.clone(), job: None, session: None }),
     })
 }
 

@@ -71,6 +71,38 @@ text_id! {
     ClaimId
 }
 
+text_id! {
+    /// An artifact or a cache: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. Never more than a word of a path.
+    BlobId
+}
+text_id! {
+    /// A job that a build has started: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. Good once in a build.
+    JobName
+}
+
+/// The words of which `BlobId` and `JobName` are made.
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}
+
+const WORD: &str = "expected 1 to 64 of the characters A-Z a-z 0-9 . _ -, the first a letter or digit";
+
+impl FromStr for BlobId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_word(text) { Ok(Self(text.to_owned())) } else { refuse("name", WORD) }
+    }
+}
+
+impl FromStr for JobName {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        if is_word(text) { Ok(Self(text.to_owned())) } else { refuse("job", WORD) }
+    }
+}
+
 fn is_hex(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -6,6 +6,7 @@
 //!           verify                     config   builder
 //! ```
 
+pub mod blob;
 pub mod builder;
 pub mod claim;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod git_ref;
 pub mod grant;
 pub mod id;
 pub mod identity;
+pub mod job;
 pub mod json;
 pub mod key;
 pub mod nomad;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{EventKind, Pull, Sender};
 use super::id::{BuildId, BuilderName, CommitSha, Flavor};
+use super::job::{JobSpec, Parent};
 use super::outcome::Outcome;
 use super::report::TestCounts;
 use super::status::Posted;
@@ -72,6 +73,18 @@ pub struct Record {
     /// SHA-256 (hex) of the secret that the build's controller made up, once it has been given what it may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
+    /// Whose job it is: none for a change of its own. A job has no status at the forge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// What a job is to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<Box<JobSpec>>,
+    /// `address:port` of a service's controller, once it has told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Why a build whose script ended well is none, in the sidecar's words: an artifact that could not be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
@@ -176,6 +189,12 @@ pub struct Done {
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
+    /// Whose job it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// As in the record: the last pieces of a log come after the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// What other versions wrote.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,
@@ -201,6 +220,8 @@ impl Done {
             pull_request: record.pull.as_ref().map(|pull| pull.number),
             private: record.private,
             tests: record.tests,
+            parent: record.parent.clone(),
+            session: record.session.clone(),
             other: serde_json::Map::new(),
         }
     }

@@ -29,6 +29,10 @@ pub struct Report {
     /// Test results; none where no tests were reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
+    /// Why a build whose script ended well is none: an artifact that could not be kept. Our own words around the
+    /// script's names, at most [`TEXT_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// Results of tests, over all files that were reported.
@@ -71,7 +75,8 @@ impl Report {
             counts: tests.counts,
             failures: tests.failures.into_iter().take(NAMED_FAILURES).map(FailedTest::cleaned).collect(),
         });
-        Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests }
+        let trouble = self.trouble.map(|text| clean(&text, TEXT_LIMIT, |_| false));
+        Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests, trouble }
     }
 }
 
@@ -116,6 +121,7 @@ mod tests {
     fn a_report_is_kept_within_its_bounds_and_obeyed_by_no_terminal() {
         let failure = FailedTest { name: "a\u{1b}[31m\nb".to_owned(), message: "é".repeat(TEXT_LIMIT) };
         let report = Report {
+            trouble: Some("a\nb".to_owned()),
             summary: format!("# ok\r\n\u{202e}|\t{}", "x".repeat(2 * SUMMARY_LIMIT)),
             tests: Some(Tests { counts: TestCounts::default(), failures: vec![failure; NAMED_FAILURES + 1] }),
         };
@@ -133,7 +139,7 @@ mod tests {
         fn what_is_clean_stays_as_it_is(summary in any::<String>(), name in any::<String>()) {
             let failures = vec![FailedTest { name: name.clone(), message: name }];
             let tests = Some(Tests { counts: TestCounts::default(), failures });
-            let once = Report { summary, tests }.cleaned();
+            let once = Report { summary, tests, trouble: None }.cleaned();
             prop_assert_eq!(once.clone().cleaned(), once);
         }
     }

@@ -67,8 +67,9 @@ impl Controller {
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("the controller does not start")?;
         let mut controller = Self { child, folder };
-        let checkout = Checkout { submodules: false, lfs: false, credential: None };
-        let grant = Grant { facts, checkout, inject: Some(Secret::new(format!("KEY={VALUE}\n"))) };
+        let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
+        let grant =
+            Grant { facts, checkout, inject: Some(Secret::new(format!("KEY={VALUE}\n"))), job: None, session: None };
         controller.child.stdin.take().context("no standard input")?.write_all(&grant.to_wire()?)?;
         let (began, token) = (Instant::now(), controller.folder.path().join("albatros-trusted.token"));
         while !token.exists() {

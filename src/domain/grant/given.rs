@@ -29,9 +29,11 @@ impl Grant {
         // A stranger's list of submodules must not choose what our token reads.
         let whole_forge = record.trusted && config.submodules;
         let credential = config.forge.as_ref().and_then(|forge| credential(forge, &record.repo, whole_forge));
-        let checkout = Checkout { submodules: config.submodules, lfs: config.lfs, credential };
-        let inject = config.inject.clone().filter(|secrets| record.trusted && !secrets.expose().is_empty());
-        Self { facts, checkout, inject }
+        let source = record.job.as_ref().is_none_or(|job| job.checkout.unwrap_or(!job.service));
+        let checkout = Checkout { source, submodules: config.submodules, lfs: config.lfs, credential };
+        let may = record.trusted && record.job.is_none();
+        let inject = config.inject.clone().filter(|secrets| may && !secrets.expose().is_empty());
+        Self { facts, checkout, inject, job: record.job.clone(), session: None }
     }
 
     /// Whether there is something in it that no replayed delivery may be given: secrets, or a credential for more than

@@ -4,9 +4,11 @@ mod given;
 mod wire;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::event::EventKind;
-use super::id::{CommitSha, Flavor};
+use super::id::{ClaimId, CommitSha, Flavor};
+use super::job::JobSpec;
 use super::secret::Secret;
 
 /// What a build is: `GET /v1/build` of its controller says it, with the build's id.
@@ -39,6 +41,8 @@ pub struct Facts {
 /// How the workspace is made: `GET /v1/workspace`, for `prepare` alone.
 #[derive(Debug, Clone)]
 pub struct Checkout {
+    /// The commit's files at all: a job may want an empty workspace.
+    pub source: bool,
     /// Submodules as well.
     pub submodules: bool,
     /// Files of git LFS as well.
@@ -67,4 +71,19 @@ pub struct Grant {
     pub checkout: Checkout,
     /// `inject`, byte for byte; none for a build that is not trusted, or where there is none.
     pub inject: Option<Secret>,
+    /// What a job is to do, instead of the repository's `.albatros`.
+    pub job: Option<Box<JobSpec>>,
+    /// The session itself, for a controller that is handed all of this at its start and does not ask.
+    pub session: Option<GivenSession>,
+}
+
+/// A session that was made for a controller, by an engine on the same machine.
+#[derive(Debug, Clone)]
+pub struct GivenSession {
+    /// Where serve is.
+    pub server: Url,
+    /// The claim.
+    pub claim: ClaimId,
+    /// What the record keeps the hash of.
+    pub secret: Secret,
 }

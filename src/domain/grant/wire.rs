@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checkout, Credential, Facts, Grant};
+use url::Url;
+
+use super::{Checkout, Credential, Facts, GivenSession, Grant};
+use crate::domain::id::ClaimId;
+use crate::domain::job::JobSpec;
 use crate::domain::secret::Secret;
 
 /// The one place where secrets of a grant become bytes: on their way to the controller.
@@ -12,10 +16,23 @@ struct Wire {
     checkout: WireCheckout,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<Box<JobSpec>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<WireSession>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSession {
+    server: Url,
+    claim: ClaimId,
+    secret: String,
 }
 
 #[derive(Serialize, Deserialize)]
 struct WireCheckout {
+    #[serde(default = "yes")]
+    source: bool,
     submodules: bool,
     lfs: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,6 +46,11 @@ struct WireCredential {
     password: String,
 }
 
+/// A controller of an older version does not say.
+fn yes() -> bool {
+    true
+}
+
 impl From<&Checkout> for WireCheckout {
     fn from(checkout: &Checkout) -> Self {
         let credential = checkout.credential.as_ref().map(|credential| WireCredential {
@@ -36,7 +58,7 @@ impl From<&Checkout> for WireCheckout {
             user: credential.user.clone(),
             password: credential.password.expose().to_owned(),
         });
-        Self { submodules: checkout.submodules, lfs: checkout.lfs, credential }
+        Self { source: checkout.source, submodules: checkout.submodules, lfs: checkout.lfs, credential }
     }
 }
 
@@ -47,7 +69,7 @@ impl From<WireCheckout> for Checkout {
             user: credential.user,
             password: Secret::new(credential.password),
         });
-        Self { submodules: wire.submodules, lfs: wire.lfs, credential }
+        Self { source: wire.source, submodules: wire.submodules, lfs: wire.lfs, credential }
     }
 }
 
@@ -79,6 +101,12 @@ impl Grant {
             build: self.facts.clone(),
             checkout: WireCheckout::from(&self.checkout),
             inject: self.inject.as_ref().map(|secret| secret.expose().to_owned()),
+            job: self.job.clone(),
+            session: self.session.as_ref().map(|session| WireSession {
+                server: session.server.clone(),
+                claim: session.claim.clone(),
+                secret: session.secret.expose().to_owned(),
+            }),
         })
     }
 
@@ -88,7 +116,13 @@ impl Grant {
     /// When it is something else.
     pub fn from_wire(bytes: &[u8]) -> serde_json::Result<Self> {
         let wire: Wire = serde_json::from_slice(bytes)?;
-        Ok(Self { facts: wire.build, checkout: wire.checkout.into(), inject: wire.inject.map(Secret::new) })
+        let session = wire.session.map(|session| GivenSession {
+            server: session.server,
+            claim: session.claim,
+            secret: Secret::new(session.secret),
+        });
+        let (checkout, inject) = (wire.checkout.into(), wire.inject.map(Secret::new));
+        Ok(Self { facts: wire.build, checkout, inject, job: wire.job, session })
     }
 }
 
@@ -111,6 +145,7 @@ mod tests {
                 trusted: true,
             },
             checkout: Checkout {
+                source: true,
                 submodules: true,
                 lfs: false,
                 credential: Some(Credential {
@@ -120,6 +155,8 @@ mod tests {
                 }),
             },
             inject: Some(Secret::new("A=1\n")),
+            job: None,
+            session: None,
         }
     }
 

@@ -102,7 +102,7 @@ impl ExecSettings {
             branch: self.branch.clone(),
             git_ref: self.git_ref.clone(),
             source: self.source.clone(),
-            checkout: Checkout { submodules: false, lfs: false, credential: None },
+            checkout: Checkout { source: true, submodules: false, lfs: false, credential: None },
             git_path: self.git_path.clone(),
             git_vars: self.git_vars.clone(),
             patience: self.patience,

@@ -69,8 +69,10 @@ fn grant(trusted: bool) -> Grant {
     };
     Grant {
         facts: facts(trusted),
-        checkout: Checkout { submodules: true, lfs: false, credential: Some(credential) },
+        checkout: Checkout { source: true, submodules: true, lfs: false, credential: Some(credential) },
         inject: trusted.then(|| Secret::new(INJECT)),
+        job: None,
+        session: None,
     }
 }
 

@@ -277,7 +277,13 @@ fn grant(commit: &str) -> Grant {
         pull_request: None,
         trusted: true,
     };
-    Grant { facts, checkout: Checkout { submodules: false, lfs: false, credential: None }, inject: None }
+    Grant {
+        facts,
+        checkout: Checkout { source: true, submodules: false, lfs: false, credential: None },
+        inject: None,
+        job: None,
+        session: None,
+    }
 }
 
 /// The same with parameters.
