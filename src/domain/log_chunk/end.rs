@@ -1,0 +1,10 @@
+//! The last word of a log.
+
+use serde::{Deserialize, Serialize};
+
+/// Says that a log is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// Of all its text, bytes.
+    pub length: u64,
+}
