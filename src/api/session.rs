@@ -1,5 +1,7 @@
 //! A build's session at serve: asked for once by its controller, and told the build's report.
 
+pub mod jobs;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -73,8 +75,7 @@ impl SessionServer {
         if answer.status.is_success() {
             return Ok(answer);
         }
-        let retry_after = answer.number("retry-after").map(Duration::from_secs);
-        Err(SessionError::Refused { problem: Problem::of(answer.status.as_u16(), &answer.body), retry_after })
+        Err(SessionError::refused(&answer))
     }
 
     /// `POST /session`: shows the task's identity, and makes `secret` the session's. The same secret again is fine.
@@ -100,6 +101,11 @@ impl SessionServer {
 }
 
 impl SessionError {
+    fn refused(answer: &Answer) -> Self {
+        let retry_after = answer.number("retry-after").map(Duration::from_secs);
+        Self::Refused { problem: Problem::of(answer.status.as_u16(), &answer.body), retry_after }
+    }
+
     /// The status of a refusal.
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {

@@ -170,7 +170,14 @@ fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<O
         meta,
         payload: None,
         timeout: settings.timeout,
-        grant: Some(Grant { facts, checkout, inject: settings.inject.clone(), job: None, session: None }),
+        grant: Some(Grant {
+            facts,
+            checkout,
+            inject: settings.inject.clone(),
+            job: None,
+            service_secret: None,
+            session: None,
+        }),
     })
 }
 

@@ -72,7 +72,7 @@ pub(crate) async fn advance(
     let shape = builder(app, &stored.value).await?;
     let fitted =
         plan::fit(&stored.value.meta, &shape, stored.value.trusted, config).map_err(AdvanceError::Permanent)?;
-    let grant = grant(app, &stored.value, config);
+    let grant = grant(app, claim, &stored.value, config)?;
     if hands_over_secrets(&stored.value, &shape, config, grant.as_ref()) {
         on_ref::check(app, &stored.value, config).await.map_err(|why| match why {
             OffRef::Gone => AdvanceError::Permanent(why.to_string()),
@@ -111,10 +111,13 @@ async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceErro
 }
 
 /// A local build's controller is handed at its start what others ask for.
-fn grant(app: &App, record: &Record, config: &RepoConfig) -> Option<Grant> {
+fn grant(app: &App, claim: &ClaimId, record: &Record, config: &RepoConfig) -> Result<Option<Grant>, AdvanceError> {
     match app.engine {
-        Engine::Nomad(_) => None,
-        Engine::Local(_) => Some(Grant::of(record, config)),
+        Engine::Nomad(_) => Ok(None),
+        Engine::Local(_) => {
+            let grant = Grant::of(claim, record, config);
+            grant.map(Some).map_err(|why| AdvanceError::Permanent(why.to_string()))
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::config::RepoConfig;
 use super::event::EventKind;
-use super::id::{ClaimId, CommitSha, Flavor};
+use super::id::{ClaimId, CommitSha, Flavor, JobName};
 use super::key;
 use super::plan::Site;
 
 const LABEL: &[u8] = b"albatros claim v1\0";
+const JOB_LABEL: &[u8] = b"albatros job v1\0";
 
 /// What a claim is about; two changes with the same subject are the same change.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +48,18 @@ pub fn claim(config: &RepoConfig, subject: &Subject<'_>) -> ClaimId {
         subject.event.as_str(),
         if subject.trusted { "true" } else { "false" },
     ];
-    let mut message = LABEL.to_vec();
-    for field in fields.into_iter().chain(subject.salt) {
+    keyed(config, LABEL, fields.into_iter().chain(subject.salt))
+}
+
+/// The claim of a job: by whose it is and by its name, so that it is started once however often it is asked for.
+#[must_use]
+pub fn of_job(config: &RepoConfig, parent: &ClaimId, name: &JobName) -> ClaimId {
+    keyed(config, JOB_LABEL, [parent.as_str(), name.as_str()])
+}
+
+fn keyed<'a>(config: &RepoConfig, label: &[u8], fields: impl IntoIterator<Item = &'a str>) -> ClaimId {
+    let mut message = label.to_vec();
+    for field in fields {
         let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
         message.extend_from_slice(&length.to_be_bytes());
         message.extend_from_slice(field.as_bytes());

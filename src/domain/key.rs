@@ -1,14 +1,16 @@
-//! What a repository's first hook credential keys: claims, links to private builds, and the trace of a payload.
+//! What a repository's first hook credential keys: claims, links to private builds, secrets of services, and the trace of
+//! a payload.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use super::config::RepoConfig;
-use super::id::BuildId;
+use super::id::{BuildId, ClaimId};
 use super::secret::Secret;
 
 const BUILD_LABEL: &[u8] = b"albatros key v1\0";
+const SERVICE_LABEL: &[u8] = b"albatros service v1\0";
 const PAYLOAD_LABEL: &[u8] = b"albatros payload v1\0";
 /// SHA-256's block, which is how long an HMAC's key is in the end.
 const BLOCK: usize = 64;
@@ -51,6 +53,12 @@ pub fn opens(config: &RepoConfig, build: &BuildId, given: &str) -> bool {
 #[must_use]
 pub fn payload_hmac(config: &RepoConfig, payload: &Secret) -> String {
     hex::encode(mac(&config.claim_key, &[PAYLOAD_LABEL, payload.expose().as_bytes()]))
+}
+
+/// What the controller of the build that started a service shows to the controller of that service, whose claim this is.
+#[must_use]
+pub fn service_secret(config: &RepoConfig, service: &ClaimId) -> Secret {
+    Secret::new(hex::encode(mac(&config.claim_key, &[SERVICE_LABEL, service.as_str().as_bytes()])))
 }
 
 #[cfg(test)]

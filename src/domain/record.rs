@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::event::{EventKind, Pull, Sender};
-use super::id::{BuildId, BuilderName, CommitSha, Flavor};
+use super::id::{BuildId, BuilderName, ClaimId, CommitSha, Flavor, JobName};
 use super::job::{JobSpec, Parent};
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Verdict};
 use super::report::TestCounts;
 use super::status::Posted;
 
@@ -79,6 +79,12 @@ pub struct Record {
     /// What a job is to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<JobSpec>>,
+    /// The jobs that it has started, with their claims.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<JobName, ClaimId>,
+    /// Of a job: how far it was when it was last looked at. A change tells its forge instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Verdict>,
     /// `address:port` of a service's controller, once it has told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
@@ -192,6 +198,12 @@ pub struct Done {
     /// Whose job it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// Of a job: SHA-256 (hex) of what it was to do, so that another one of its name is told from the same again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_hash: Option<String>,
+    /// The jobs that it has started, with their claims.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<JobName, ClaimId>,
     /// As in the record: the last pieces of a log come after the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
@@ -221,6 +233,8 @@ impl Done {
             private: record.private,
             tests: record.tests,
             parent: record.parent.clone(),
+            job_hash: record.job.as_deref().map(JobSpec::hash),
+            jobs: record.jobs.clone(),
             session: record.session.clone(),
             other: serde_json::Map::new(),
         }

@@ -68,8 +68,14 @@ impl Controller {
         let child = command.spawn().context("the controller does not start")?;
         let mut controller = Self { child, folder };
         let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
-        let grant =
-            Grant { facts, checkout, inject: Some(Secret::new(format!("KEY={VALUE}\n"))), job: None, session: None };
+        let grant = Grant {
+            facts,
+            checkout,
+            inject: Some(Secret::new(format!("KEY={VALUE}\n"))),
+            job: None,
+            service_secret: None,
+            session: None,
+        };
         controller.child.stdin.take().context("no standard input")?.write_all(&grant.to_wire()?)?;
         let (began, token) = (Instant::now(), controller.folder.path().join("albatros-trusted.token"));
         while !token.exists() {

@@ -20,6 +20,9 @@ pub enum HttpError {
     /// Sent, perhaps in part, and no answer came.
     #[error("no answer")]
     Silent(#[source] reqwest::Error),
+    /// Sent, and nothing came in time.
+    #[error("no answer in time")]
+    Slow,
     /// The answer broke off.
     #[error("the answer was cut off")]
     Cut(#[source] reqwest::Error),
@@ -56,7 +59,7 @@ impl HttpError {
     pub fn passing(&self) -> bool {
         match self {
             Self::Path => false,
-            Self::Unsent(_) | Self::Silent(_) | Self::Cut(_) | Self::TooLarge(_) | Self::Json(_) => true,
+            Self::Unsent(_) | Self::Silent(_) | Self::Slow | Self::Cut(_) | Self::TooLarge(_) | Self::Json(_) => true,
             Self::Status { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
@@ -70,7 +73,13 @@ impl HttpError {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } => Some(*status),
-            Self::Path | Self::Unsent(_) | Self::Silent(_) | Self::Cut(_) | Self::TooLarge(_) | Self::Json(_) => None,
+            Self::Path
+            | Self::Unsent(_)
+            | Self::Silent(_)
+            | Self::Slow
+            | Self::Cut(_)
+            | Self::TooLarge(_)
+            | Self::Json(_) => None,
         }
     }
 }

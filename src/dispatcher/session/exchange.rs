@@ -94,7 +94,7 @@ async fn decide(app: &App, identity: &Identity, ask: &Ask) -> Result<(ClaimId, G
             return Err(Refusal::taken());
         }
         let config = configuration(app, &stored.value).await?;
-        let grant = Grant::of(&stored.value, &config);
+        let grant = Grant::of(&claim, &stored.value, &config)?;
         if grant.is_for_the_ref_alone() {
             on_ref::check(app, &stored.value, &config).await?;
         }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::dispatcher::answer;
 use crate::dispatcher::on_ref::OffRef;
+use crate::domain::grant::NamedError;
 use crate::domain::identity::Stranger;
 use crate::domain::problem::{self, BLANK, COMMIT_GONE, FORGE, Problem};
 use crate::engine::{EngineError, IdentifyError};
@@ -62,6 +63,11 @@ impl Refusal {
         Self::new(StatusCode::GONE, "the build is over")
     }
 
+    /// What is asked for makes sense, and cannot be done as things stand.
+    pub(super) fn unfit(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+    }
+
     /// Try again.
     pub(super) fn later(sentence: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
@@ -86,6 +92,12 @@ impl From<IdentifyError> for Refusal {
 impl From<Stranger> for Refusal {
     fn from(why: Stranger) -> Self {
         Self::forbidden(why.to_string())
+    }
+}
+
+impl From<NamedError> for Refusal {
+    fn from(why: NamedError) -> Self {
+        Self::unfit(why.to_string())
     }
 }
 

@@ -14,7 +14,11 @@ use crate::domain::secret::Secret;
 pub(super) fn given(plan: &Plan, config: &RepoConfig, shape: Option<&BuilderShape>) -> Vec<String> {
     // The same decision as at the exchange, whose record has neither nonce nor time that counts for it.
     let record = plan::record(plan, Phase::Claimed, String::new(), Timestamp::UNIX_EPOCH);
-    let grant = Grant::of(&record, config);
+    // A change names no parameters: only a job's grant can fail.
+    let grant = match Grant::of(&plan.claim, &record, config) {
+        Ok(grant) => grant,
+        Err(why) => return vec![why.to_string()],
+    };
     let mut given = vec![parameters(grant.inject.as_ref(), plan.trust.trusted)];
     if shape.is_some_and(|shape| !shape.has_controller) {
         if grant.inject.is_some() {

@@ -2,8 +2,10 @@
 
 use url::Url;
 
-use super::{Checkout, Credential, Facts, Grant};
+use super::{Checkout, Credential, Facts, Grant, NamedError, named};
 use crate::domain::config::{ForgeConfig, ForgeKind, RepoConfig};
+use crate::domain::id::ClaimId;
+use crate::domain::key;
 use crate::domain::record::Record;
 use crate::domain::repo_url::RepoUrl;
 
@@ -12,9 +14,12 @@ const GITHUB: (&str, &str) = ("api.github.com", "github.com");
 
 impl Grant {
     /// Exactly what the build of `record` may have. The credential goes to every build, for `prepare` fetches private
-    /// repositories also for a stranger's pull request, and no script ever sees it; `inject` to trusted ones alone.
-    #[must_use]
-    pub fn of(record: &Record, config: &RepoConfig) -> Self {
+    /// repositories also for a stranger's pull request, and no script ever sees it; `inject` to trusted ones alone, and
+    /// of it to a job only what that names: its image may be anybody's.
+    ///
+    /// # Errors
+    /// Where a job names what there is not.
+    pub fn of(claim: &ClaimId, record: &Record, config: &RepoConfig) -> Result<Self, NamedError> {
         let facts = Facts {
             repo_url: record.repo.clone(),
             commit: record.commit.clone(),
@@ -31,9 +36,14 @@ impl Grant {
         let credential = config.forge.as_ref().and_then(|forge| credential(forge, &record.repo, whole_forge));
         let source = record.job.as_ref().is_none_or(|job| job.checkout.unwrap_or(!job.service));
         let checkout = Checkout { source, submodules: config.submodules, lfs: config.lfs, credential };
-        let may = record.trusted && record.job.is_none();
-        let inject = config.inject.clone().filter(|secrets| may && !secrets.expose().is_empty());
-        Self { facts, checkout, inject, job: record.job.clone(), session: None }
+        let inject = match &record.job {
+            _ if !record.trusted => None,
+            Some(job) => named(job, config)?,
+            None => config.inject.clone().filter(|secrets| !secrets.expose().is_empty()),
+        };
+        let is_service = record.job.as_ref().is_some_and(|job| job.service);
+        let service_secret = is_service.then(|| key::service_secret(config, claim));
+        Ok(Self { facts, checkout, inject, job: record.job.clone(), service_secret, session: None })
     }
 
     /// Whether there is something in it that no replayed delivery may be given: secrets, or a credential for more than
@@ -81,10 +91,15 @@ mod tests {
         .unwrap()
     }
 
+    fn claim() -> ClaimId {
+        "c".repeat(64).parse().unwrap()
+    }
+
     fn grant(repo: &str, trusted: bool, fields: Value) -> Grant {
         let mut config = json!({"hook": {"secret": "s"}, "inject": "A=1"});
         config.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        Grant::of(&record(repo, trusted), &RepoConfig::parse(config.to_string().as_bytes()).unwrap())
+        let config = RepoConfig::parse(config.to_string().as_bytes()).unwrap();
+        Grant::of(&claim(), &record(repo, trusted), &config).unwrap()
     }
 
     fn scope(repo: &str, trusted: bool, fields: Value) -> Option<String> {
@@ -96,7 +111,7 @@ mod tests {
         let mut record = record(REPO, false);
         record.pull = serde_json::from_value(json!({"number": 7, "origin": "fork"})).unwrap();
         let config = RepoConfig::parse(br#"{"hook":{"secret":"s"}}"#).unwrap();
-        let facts = Grant::of(&record, &config).facts;
+        let facts = Grant::of(&claim(), &record, &config).unwrap().facts;
         assert_eq!((facts.repo_url.as_str(), facts.branch.as_str()), (REPO, "main"));
         assert_eq!((facts.flavor.as_str(), facts.commit.as_str()), ("big", "1".repeat(40).as_str()));
         assert_eq!((facts.git_ref.as_deref(), facts.sender.as_deref()), (Some("refs/heads/main"), Some("quentin")));
@@ -108,6 +123,37 @@ mod tests {
         assert_eq!(grant(REPO, true, json!({})).inject.unwrap().expose(), "A=1");
         assert!(grant(REPO, false, json!({})).inject.is_none());
         assert!(grant(REPO, true, json!({"inject": ""})).inject.is_none());
+    }
+
+    #[test]
+    fn a_job_gets_what_it_names_and_only_of_a_trusted_build() {
+        let config = RepoConfig::parse(br#"{"hook":{"secret":"s"},"inject":"A=1\nB=2"}"#).unwrap();
+        let of = |trusted: bool, job: Value| {
+            let job = serde_json::from_value(job).unwrap();
+            Grant::of(&claim(), &Record { job: Some(job), ..record(REPO, trusted) }, &config)
+        };
+        let named = of(true, json!({"name": "j", "params": ["B"]})).unwrap();
+        assert_eq!(named.inject.as_ref().unwrap().expose(), "B=\"2\"\n");
+        assert!(named.is_for_the_ref_alone() && named.checkout.source && named.service_secret.is_none());
+        assert!(of(false, json!({"name": "j", "params": ["B"]})).unwrap().inject.is_none());
+        assert!(of(true, json!({"name": "j"})).unwrap().inject.is_none());
+        assert!(of(true, json!({"name": "j", "params": ["C"]})).is_err());
+    }
+
+    #[test]
+    fn a_service_gets_its_own_secret_and_no_checkout_unless_it_asks() {
+        let config = RepoConfig::parse(br#"{"hook":{"secret":"s"}}"#).unwrap();
+        let of = |claim: &ClaimId, job: Value| {
+            let job = serde_json::from_value(job).unwrap();
+            Grant::of(claim, &Record { job: Some(job), ..record(REPO, true) }, &config).unwrap()
+        };
+        let other = "d".repeat(64).parse().unwrap();
+        let service = json!({"name": "db", "service": true, "port": 5432});
+        let grant = of(&claim(), service.clone());
+        assert!(!grant.checkout.source);
+        let secret = |grant: Grant| grant.service_secret.unwrap().expose().to_owned();
+        assert_ne!(secret(grant), secret(of(&other, service)));
+        assert!(of(&other, json!({"name": "db", "service": true, "checkout": true})).checkout.source);
     }
 
     #[test]

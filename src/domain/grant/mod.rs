@@ -1,6 +1,7 @@
 //! What one build may have: asked for once by its controller, decided by its record, never by its child's meta.
 
 mod given;
+mod named;
 mod wire;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,8 @@ use super::event::EventKind;
 use super::id::{ClaimId, CommitSha, Flavor};
 use super::job::JobSpec;
 use super::secret::Secret;
+
+pub use named::{NamedError, named};
 
 /// What a build is: `GET /v1/build` of its controller says it, with the build's id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +76,8 @@ pub struct Grant {
     pub inject: Option<Secret>,
     /// What a job is to do, instead of the repository's `.albatros`.
     pub job: Option<Box<JobSpec>>,
+    /// Of a service: what its controller asks of who connects to it.
+    pub service_secret: Option<Secret>,
     /// The session itself, for a controller that is handed all of this at its start and does not ask.
     pub session: Option<GivenSession>,
 }

@@ -19,6 +19,8 @@ struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<Box<JobSpec>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    service_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<WireSession>,
 }
 
@@ -102,6 +104,7 @@ impl Grant {
             checkout: WireCheckout::from(&self.checkout),
             inject: self.inject.as_ref().map(|secret| secret.expose().to_owned()),
             job: self.job.clone(),
+            service_secret: self.service_secret.as_ref().map(|secret| secret.expose().to_owned()),
             session: self.session.as_ref().map(|session| WireSession {
                 server: session.server.clone(),
                 claim: session.claim.clone(),
@@ -122,7 +125,8 @@ impl Grant {
             secret: Secret::new(session.secret),
         });
         let (checkout, inject) = (wire.checkout.into(), wire.inject.map(Secret::new));
-        Ok(Self { facts: wire.build, checkout, inject, job: wire.job, session })
+        let service_secret = wire.service_secret.map(Secret::new);
+        Ok(Self { facts: wire.build, checkout, inject, job: wire.job, service_secret, session })
     }
 }
 
@@ -156,6 +160,7 @@ mod tests {
             },
             inject: Some(Secret::new("A=1\n")),
             job: None,
+            service_secret: Some(Secret::new("5e21ce")),
             session: None,
         }
     }
@@ -165,6 +170,7 @@ mod tests {
         let read = Grant::from_wire(&grant().to_wire().unwrap()).unwrap();
         assert_eq!(read.facts, grant().facts);
         assert_eq!(read.inject.unwrap().expose(), "A=1\n");
+        assert_eq!(read.service_secret.unwrap().expose(), "5e21ce");
         let credential = read.checkout.credential.unwrap();
         assert_eq!((credential.scope.as_str(), credential.password.expose()), ("https://git.example/", "c0ffee"));
         assert!(read.checkout.submodules && !read.checkout.lfs);
@@ -173,6 +179,6 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let shown = format!("{:?}", grant());
-        assert!(!shown.contains("c0ffee") && !shown.contains("A=1"), "{shown}");
+        assert!(!shown.contains("c0ffee") && !shown.contains("5e21ce") && !shown.contains("A=1"), "{shown}");
     }
 }

@@ -1,11 +1,17 @@
 //! Jobs: what a build starts beside itself, each a build of its own with its parent's change and trust.
 
+mod check;
+mod state;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::duration::Span;
 use super::id::{BlobId, JobName};
+
+pub use check::{SPEC_MOST, SpecError};
+pub use state::{Job, JobList, JobState};
 
 /// One job, as `POST /v1/jobs` takes it and as it stands in a plan. Paths are relative to its working directory. Either `command` or `script`, or neither: then what
 /// the repository's `.albatros` says.

@@ -226,6 +226,8 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         session: None,
         parent: None,
         job: None,
+        jobs: BTreeMap::new(),
+        seen: None,
         address: None,
         trouble: None,
         tests: None,

@@ -72,6 +72,7 @@ fn grant(trusted: bool) -> Grant {
         checkout: Checkout { source: true, submodules: true, lfs: false, credential: Some(credential) },
         inject: trusted.then(|| Secret::new(INJECT)),
         job: None,
+        service_secret: None,
         session: None,
     }
 }

@@ -282,6 +282,7 @@ fn grant(commit: &str) -> Grant {
         checkout: Checkout { source: true, submodules: false, lfs: false, credential: None },
         inject: None,
         job: None,
+        service_secret: None,
         session: None,
     }
 }
