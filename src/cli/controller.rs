@@ -1,7 +1,6 @@
 //! `albatros controller`
 
 use std::io::Read as _;
-use std::path::PathBuf;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +31,7 @@ pub(crate) struct ControllerArgs {
 enum ControllerError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("ALBATROS_SERVER cannot be asked")]
+    #[error("the server cannot be asked")]
     Server(#[from] EndpointError),
     #[error("standard input cannot be read")]
     Input(#[source] std::io::Error),
@@ -62,7 +61,7 @@ impl ControllerArgs {
         let shutdown = CancellationToken::new();
         stop_on_signal(shutdown.clone()).map_err(ControllerError::Signals)?;
         let told = settings::controller(environment)?;
-        let source = if self.grant_stdin { given(told.report)? } else { asked(told.session)? };
+        let source = if self.grant_stdin { given()? } else { asked(told.session)? };
         let settings =
             Settings { alloc_dir: told.alloc_dir, build: told.build, facts: told.facts, listen: told.listen, source };
         Ok(controller::run(settings, shutdown).await?)
@@ -70,14 +69,15 @@ impl ControllerArgs {
 }
 
 /// What the engine handed over; nothing at all means a build without a session.
-fn given(report: Option<PathBuf>) -> Result<Source, ControllerError> {
+fn given() -> Result<Source, ControllerError> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().take(GRANT_MOST).read_to_end(&mut bytes).map_err(ControllerError::Input)?;
     if bytes.trim_ascii().is_empty() {
         return Ok(Source::Nowhere("nothing was given to this build".to_owned()));
     }
     let grant = Grant::from_wire(&bytes).map_err(|_quotes_it| ControllerError::Grant)?;
-    Ok(Source::Given { grant: Box::new(grant), report })
+    let server = grant.session.as_ref().map(|session| SessionServer::new(session.server.clone(), None));
+    Ok(Source::Given { grant: Box::new(grant), server: server.transpose()? })
 }
 
 fn asked(session: Result<SessionSettings, &'static str>) -> Result<Source, ControllerError> {

@@ -8,7 +8,7 @@ use super::complain;
 use super::exit::Exit;
 use super::machine::{machine, temp};
 use super::params::inject;
-use super::settings::{Environment, SettingsError};
+use super::settings::{self, Environment, Overrides, SettingsError};
 use crate::dev::{RunError, RunSettings, Terminal, run};
 use crate::domain::duration::Span;
 use crate::domain::id::Flavor;
@@ -58,6 +58,7 @@ impl RunArgs {
             inject: inject(self.secrets.as_deref(), &self.params)?,
             keep: self.keep,
             temp: temp(environment),
+            dispatcher: settings::dev(&Overrides::default(), environment)?.1,
             machine: machine(environment)?,
         })
     }

@@ -21,6 +21,7 @@ mod reports;
 mod ring;
 mod routes;
 mod session;
+mod upstream;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,12 +38,12 @@ use crate::domain::secret::Secret;
 
 pub use doors::StartError;
 
-use courier::Courier;
 use doors::{Doors, Tokens};
 use folder::Folder;
 use reports::Reports;
 use ring::Ring;
 use session::Session;
+use upstream::Upstream;
 
 /// A report that has not been delivered by then stays behind: the process must end within two seconds of its signal.
 const LAST_DELIVERY: Duration = Duration::from_secs(1);
@@ -80,8 +81,8 @@ pub enum Source {
     Given {
         /// What the build may have.
         grant: Box<Grant>,
-        /// Where that engine looks for the report.
-        report: Option<PathBuf>,
+        /// serve, where the grant names a session at it.
+        server: Option<SessionServer>,
     },
     /// Nowhere, and why.
     Nowhere(String),
@@ -105,6 +106,8 @@ pub(crate) struct App {
     pub(crate) facts: Facts,
     pub(crate) tokens: Tokens,
     pub(crate) folder: Folder,
+    /// serve, for a build that has or may get a session there.
+    pub(crate) upstream: Option<Upstream>,
     pub(crate) session: watch::Sender<Session>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) attached: watch::Sender<bool>,
@@ -128,6 +131,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         facts: settings.facts,
         tokens: doors.tokens.clone(),
         folder: doors.folder,
+        upstream: Upstream::of(&settings.source, &secret),
         session: watch::channel(Session::Waiting).0,
         phase: watch::channel(Phase::Running).0,
         attached: watch::channel(false).0,
@@ -137,9 +141,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     });
     let stop = CancellationToken::new();
     let listening = doors.entrances.listen(&app, &stop);
-    let courier = Courier::of(&settings.source, &secret);
     let deciding = tokio::spawn(exchange::decide(Arc::clone(&app), settings.source, secret));
-    let delivering = tokio::spawn(courier.run(Arc::clone(&app)));
+    let delivering = tokio::spawn(courier::run(Arc::clone(&app)));
     shutdown.cancelled().await;
     app.phase.send_replace(Phase::Ended);
     deciding.abort();

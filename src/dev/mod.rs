@@ -1,13 +1,15 @@
 //! Roles `dev` and `run`: the same pieces put together on one machine.
 //!
 //! `dev` is `serve` with files for Consul and child processes for Nomad: working copies are its repositories, each new
-//! commit is delivered to its own `/hook` as a forge would. `run` builds a working copy as it stands, without a server.
+//! commit is delivered to its own `/hook` as a forge would. `run` builds a working copy as it stands, with a server of its own that
+//! goes with it.
 
 mod copy;
 mod delivery;
 mod files;
 mod home;
 mod kept;
+mod own;
 mod read;
 mod run;
 mod server;

@@ -1,6 +1,6 @@
-//! Role `run`: a working copy as it stands, in a fresh workspace, in the environment of the cluster, without a server.
+//! Role `run`: a working copy as it stands, in a fresh workspace, in the environment of the cluster. What answers the
+//! build is a server of its own, in this process and gone with it.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,19 +9,20 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::copy::{CopyError, Head, Repository, directory};
 use super::files::{copy_all, copy_listed};
+use super::delivery::SENDER;
+use super::own::{Server, ServerError};
 use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, name_of, quoted};
 use crate::api::git::{Git, GitError};
-use crate::domain::event::EventKind;
-use crate::domain::grant::{Checkout, Facts, Grant};
-use crate::domain::id::{BuildId, Flavor};
+use crate::dispatcher::{App, OwnError, Settings, build_own};
+use crate::domain::event::{Change, EventKind, Sender};
+use crate::domain::id::{BuildId, ClaimId, Flavor};
 use crate::domain::outcome::{EXECUTOR, Outcome, Verdict, judge};
+use crate::domain::repo_url::RepoUrlError;
 use crate::domain::secret::Secret;
 use crate::domain::status;
 use crate::domain::times::Times;
-use crate::engine::{
-    DispatchError, Engine, EngineError, Keep, LocalEngine, LocalError, LocalSettings, LocalSource, LogPiece, LogStream,
-    Order,
-};
+use crate::engine::{Engine, EngineError, Keep, LocalSource, LogPiece, LogStream};
+use crate::registry::RegistryError;
 
 /// What `run` was told.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub struct RunSettings {
     pub keep: bool,
     /// Where temporary files go.
     pub temp: PathBuf,
+    /// As for `serve`.
+    pub dispatcher: Settings,
     /// This machine.
     pub machine: Machine,
 }
@@ -57,12 +60,15 @@ pub enum RunError {
     /// There is nowhere to build.
     #[error("no temporary directory can be made in {0}")]
     Room(PathBuf, #[source] io::Error),
-    /// Builds cannot be run there.
+    /// There is nobody to run it.
     #[error(transparent)]
-    Engine(#[from] LocalError),
+    Server(#[from] ServerError),
     /// The build was not started.
-    #[error("the build could not be started")]
-    Dispatch(#[from] DispatchError),
+    #[error(transparent)]
+    Start(#[from] OwnError),
+    /// What the build has left cannot be read.
+    #[error("what the build has reported cannot be read")]
+    Registry(#[from] RegistryError),
     /// The build cannot be looked at.
     #[error("the build cannot be looked at")]
     Observe(#[from] EngineError),
@@ -72,6 +78,9 @@ pub enum RunError {
     /// A name that we made ourselves is none.
     #[error("the build has no name")]
     Name(#[from] crate::domain::id::IdError),
+    /// The address that we made ourselves is not one.
+    #[error("the build has no address")]
+    Address(#[from] RepoUrlError),
 }
 
 /// Builds the directory as it stands, prints its output live, then its verdict, then where the workspace is kept if it
@@ -109,27 +118,34 @@ async fn build(
     let files = room.join("files");
     let (head, history) = collect(dir, settings, &files).await?;
     let address = address_of(&name_of(dir));
-    let engine = Engine::Local(LocalEngine::open(LocalSettings {
-        data: room.to_owned(),
-        program: settings.machine.program.clone(),
-        builds: 1,
-        path: settings.machine.path.clone(),
-        script_path: settings.machine.script_path.clone(),
-        git_vars: Vec::new(),
-        namespace: "local".to_owned(),
-        keep: Some(keep),
-        sources: BTreeMap::from([(address.clone(), LocalSource::Files { files, history })]),
-    })?);
-    let build = engine.dispatch(&order(settings, &address, head.as_ref())?).await?;
-    let outcome = follow(&engine, &build, terminal).await?;
+    let source = LocalSource::Files { files, history };
+    let server = Server::start(settings, room, keep, (&address, source)).await?;
+    let change = change(head.as_ref())?;
+    let (claim, build) = build_own(&server.app, &address.parse()?, &change, &settings.flavor).await?;
+    let outcome = follow(&server.app.engine, &build, terminal).await;
+    let code = match outcome {
+        Ok(outcome) => tell(&server.app, (&claim, &build), outcome, terminal).await,
+        Err(error) => Err(error),
+    };
+    server.end(&claim).await;
+    code
+}
+
+/// Why it failed, where the script did not; then the verdict.
+async fn tell(
+    app: &App,
+    (claim, build): (&ClaimId, &BuildId),
+    outcome: Outcome,
+    terminal: &Terminal,
+) -> Result<u8, RunError> {
     if matches!(outcome, Outcome::Infra { .. }) {
         for task in TASKS_THAT_SAY_WHY {
-            print(&engine, &build, (task, LogStream::Stderr), terminal).await?;
+            print(&app.engine, build, (task, LogStream::Stderr), terminal).await?;
         }
     }
-    let times = Times::of(&engine.observe(&build).await?);
+    let times = Times::of(&app.engine.observe(build).await?);
     let took = times.started.zip(times.finished).map(|(from, to)| to.duration_since(from));
-    let tests = engine.report(&build).and_then(|report| report.tests).map(|tests| tests.counts);
+    let tests = app.registry.report(claim).await?.and_then(|report| report.tests).map(|tests| tests.counts);
     let sentence = status::with_tests(status::sentence(&outcome, took), &outcome, tests);
     terminal.say(&format!("{}: {sentence}", outcome.word()));
     Ok(outcome.exit_status())
@@ -151,52 +167,22 @@ async fn collect(dir: &Path, settings: &RunSettings, to: &Path) -> Result<(Optio
     Ok((head, history))
 }
 
-fn order(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<Order, RunError> {
-    let facts = facts(settings, address, head)?;
-    let meta = [
-        ("REPO_URL", facts.repo_url.as_str()),
-        ("COMMIT", facts.commit.as_str()),
-        ("BRANCH", &facts.branch),
-        ("FLAVOR", facts.flavor.as_str()),
-        ("REF", &format!("refs/heads/{}", facts.branch)),
-        ("EVENT", EventKind::Push.as_str()),
-    ];
-    let meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
-    Ok(Order {
-        // One build in a directory of its own: any claim does.
-        claim: "0".repeat(64).parse()?,
-        builder: "run".parse()?,
-        meta,
-        payload: None,
-        timeout: settings.timeout,
-        grant: Some(Grant {
-            facts,
-            checkout,
-            inject: settings.inject.clone(),
-            job: None,
-            service_secret: None,
-            session: None,
-        }),
-    })
-}
-
 /// What is built: a change of what is checked out, as far as that can be told, by the one whose machine this is.
-fn facts(settings: &RunSettings, address: &str, head: Option<&Head>) -> Result<Facts, RunError> {
-    let branch = head.map_or("main", Head::branch);
-    Ok(Facts {
-        repo_url: address.to_owned(),
+fn change(head: Option<&Head>) -> Result<Change, RunError> {
+    let branch = head.map_or("main", Head::branch).to_owned();
+    Ok(Change {
+        kind: EventKind::Push,
+        git_ref: format!("refs/heads/{branch}"),
+        branch,
+        before: String::new(),
         commit: match head {
             Some(head) => head.commit.clone(),
             None => "0".repeat(40).parse()?,
         },
-        branch: branch.to_owned(),
-        flavor: settings.flavor.clone(),
-        git_ref: Some(format!("refs/heads/{branch}")),
-        event: Some(EventKind::Push),
-        sender: None,
-        pull_request: None,
-        trusted: true,
+        sender: Sender { login: SENDER.to_owned(), id: None },
+        repository_id: None,
+        private: true,
+        pull: None,
     })
 }
 

@@ -163,6 +163,7 @@ fn assemble(
 ) -> Result<SharedApp, DevError> {
     let mut dispatcher = settings.dispatcher.clone();
     dispatcher.url = dispatcher.url.or_else(|| Url::parse(base).ok());
+    dispatcher.loopback = Url::parse(base).ok();
     dispatcher.people = PeopleTokens { read: Vec::new(), act: vec![home.token()] };
     let repository =
         |(name, copy): &(String, WorkingCopy)| (address_of(name), LocalSource::Repository(copy.git_dir().to_owned()));

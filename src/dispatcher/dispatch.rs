@@ -7,9 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::App;
 use super::on_ref::{self, OffRef};
+use super::session::Proof;
 use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{GivenSession, Grant};
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::key;
 use crate::domain::nomad::Job;
@@ -79,7 +80,8 @@ pub(crate) async fn advance(
             OffRef::Unasked(error) => passing(error),
         })?;
     }
-    let stored = match note_payload(app, claim, stored, &fitted, config).await? {
+    let noted = note(app, claim, stored, Traces::of(&fitted, grant.as_ref(), config)).await?;
+    let stored = match noted {
         Noted::Ready(stored) => *stored,
         Noted::Otherwise(advanced) => return Ok(advanced),
     };
@@ -110,13 +112,18 @@ async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceErro
     })
 }
 
-/// A local build's controller is handed at its start what others ask for.
+/// A local build's controller is handed at its start what others ask for, its session too.
 fn grant(app: &App, claim: &ClaimId, record: &Record, config: &RepoConfig) -> Result<Option<Grant>, AdvanceError> {
     match app.engine {
         Engine::Nomad(_) => Ok(None),
         Engine::Local(_) => {
-            let grant = Grant::of(claim, record, config);
-            grant.map(Some).map_err(|why| AdvanceError::Permanent(why.to_string()))
+            let session = app.settings.loopback.clone().map(|server| GivenSession {
+                server,
+                claim: claim.clone(),
+                secret: key::session_secret(config, claim),
+            });
+            let grant = Grant::of(claim, record, config).map_err(|why| AdvanceError::Permanent(why.to_string()))?;
+            Ok(Some(Grant { session, ..grant }))
         }
     }
 }
@@ -135,28 +142,37 @@ enum Noted {
     Otherwise(Advanced),
 }
 
-/// Leaves the payload's trace in the record before anything is dispatched. Where another one stands there already, the
+/// What the record keeps of what a dispatch hands over.
+struct Traces {
+    payload: Option<String>,
+    session: Option<String>,
+}
+
+impl Traces {
+    fn of(fitted: &Fitted, grant: Option<&Grant>, config: &RepoConfig) -> Self {
+        // A newline is what a builder gets that insists on a payload where there are no secrets.
+        let secrets = fitted.payload.as_ref().filter(|payload| payload.expose() != "\n");
+        let payload = secrets.map(|payload| key::payload_hmac(config, payload));
+        let session = grant.and_then(|grant| Proof::of(&grant.session.as_ref()?.secret));
+        Self { payload, session: session.map(Proof::into_session) }
+    }
+}
+
+/// Leaves the traces in the record before anything is dispatched. Where another payload's stands there already, the
 /// secrets have changed since: a child with the old ones may exist, and is ours.
-async fn note_payload(
-    app: &App,
-    claim: &ClaimId,
-    stored: Stored<Record>,
-    fitted: &Fitted,
-    config: &RepoConfig,
-) -> Result<Noted, AdvanceError> {
-    // A newline is what a builder gets that insists on a payload where there are no secrets.
-    let secrets = fitted.payload.as_ref().filter(|payload| payload.expose() != "\n");
-    let trace = secrets.map(|payload| key::payload_hmac(config, payload));
-    if trace == stored.value.payload_hmac {
+async fn note(app: &App, claim: &ClaimId, stored: Stored<Record>, traces: Traces) -> Result<Noted, AdvanceError> {
+    let Traces { payload, session } = traces;
+    let session = session.or_else(|| stored.value.session.clone());
+    if payload == stored.value.payload_hmac && session == stored.value.session {
         return Ok(Noted::Ready(Box::new(stored)));
     }
-    if stored.value.payload_hmac.is_some() {
+    if payload != stored.value.payload_hmac && stored.value.payload_hmac.is_some() {
         let since = i64::try_from(stored.value.created.as_nanosecond()).unwrap_or_default();
         if let Some(build) = app.engine.find(&stored.value.builder, claim, since).await.map_err(passing)? {
             return Ok(Noted::Otherwise(adopt(app, claim, stored, &build).await?));
         }
     }
-    let record = Record { payload_hmac: trace, ..stored.value };
+    let record = Record { payload_hmac: payload, session, ..stored.value };
     match app.registry.update(claim, &record, stored.index, None).await.map_err(passing)? {
         Written::Yes(index) => Ok(Noted::Ready(Box::new(Stored { value: record, index }))),
         Written::Conflict | Written::LeaseLost => Ok(Noted::Otherwise(elsewhere(app, claim).await?)),

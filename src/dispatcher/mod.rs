@@ -20,6 +20,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod on_ref;
+mod own;
 mod people;
 mod refusals;
 mod routes;
@@ -41,6 +42,8 @@ use crate::domain::config::PeopleTokens;
 use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
+
+pub use own::{OwnError, build as build_own};
 
 use archive::Archives;
 use body::Bodies;
@@ -68,6 +71,8 @@ pub struct Settings {
     pub queue_limit: Duration,
     /// `ALBATROS_UNKNOWN_LIMIT`.
     pub unknown_limit: Duration,
+    /// Where builds on this machine reach this server; none where they run elsewhere. Never a public address.
+    pub loopback: Option<Url>,
     /// Where logs are spooled while they are read, and the program that builds fetch.
     pub spool: PathBuf,
     /// Bearers of the instance itself (`dev` makes one up); repositories have their own.
@@ -127,6 +132,11 @@ impl App {
             sessions: Sessions::default(),
             shutdown,
         })
+    }
+
+    /// Has the server end.
+    pub fn shutdown(&self) {
+        self.shutdown.cancel();
     }
 
     /// What a claim is made over beside the change itself.

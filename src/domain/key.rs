@@ -1,5 +1,5 @@
-//! What a repository's first hook credential keys: claims, links to private builds, secrets of services, and the trace of
-//! a payload.
+//! What a repository's first hook credential keys: claims, links to private builds, secrets of services, sessions of builds
+//! on the same machine, and the trace of a payload.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -12,6 +12,7 @@ use super::secret::Secret;
 const BUILD_LABEL: &[u8] = b"albatros key v1\0";
 const SERVICE_LABEL: &[u8] = b"albatros service v1\0";
 const PAYLOAD_LABEL: &[u8] = b"albatros payload v1\0";
+const SESSION_LABEL: &[u8] = b"albatros session v1\0";
 /// SHA-256's block, which is how long an HMAC's key is in the end.
 const BLOCK: usize = 64;
 
@@ -59,6 +60,13 @@ pub fn payload_hmac(config: &RepoConfig, payload: &Secret) -> String {
 #[must_use]
 pub fn service_secret(config: &RepoConfig, service: &ClaimId) -> Secret {
     Secret::new(hex::encode(mac(&config.claim_key, &[SERVICE_LABEL, service.as_str().as_bytes()])))
+}
+
+/// The secret of the session that a build is given at its start, where it does not ask for one. Made from its claim, so
+/// that all who dispatch one claim at the same time hand over the same one.
+#[must_use]
+pub fn session_secret(config: &RepoConfig, claim: &ClaimId) -> Secret {
+    Secret::new(hex::encode(mac(&config.claim_key, &[SESSION_LABEL, claim.as_str().as_bytes()])))
 }
 
 #[cfg(test)]

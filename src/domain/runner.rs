@@ -21,8 +21,6 @@ pub const TRUSTED_SOCKET: &str = "albatros-trusted.sock";
 pub const TRUSTED_TOKEN: &str = "albatros-trusted.token";
 /// In `$NOMAD_ALLOC_DIR`: the clean checkout.
 pub const WORKSPACE: &str = "workspace";
-/// In the controller's `$NOMAD_TASK_DIR`: the script's report, where there is no server to send it to.
-pub const REPORT: &str = "report.json";
 /// In `$NOMAD_ALLOC_DIR`: where `albatros` is for the script.
 pub const BIN: &str = "bin";
 

@@ -13,7 +13,6 @@ use crate::domain::grant::Grant;
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::identity::{Identity, IdentityError};
 use crate::domain::nomad::{Allocation, Job, Snapshot};
-use crate::domain::report::Report;
 use crate::domain::secret::Secret;
 
 pub use local::{
@@ -235,15 +234,6 @@ impl Engine {
     /// [`EngineError::Unknown`] when there is no such build.
     pub async fn log(&self, build: &BuildId, task: &str, stream: LogStream) -> Result<LogSource, EngineError> {
         each!(self, log(build, task, stream))
-    }
-
-    /// What a build has reported, where it is the engine that its controller reports to: on this machine.
-    #[must_use]
-    pub fn report(&self, build: &BuildId) -> Option<Report> {
-        match self {
-            Self::Nomad(_) => None,
-            Self::Local(one) => one.report(build),
-        }
     }
 
     /// Hints about builds, without end; reconnects by itself.

@@ -10,7 +10,7 @@ use crate::api::controller::ControllerAddress;
 use crate::domain::event::EventKind;
 use crate::domain::grant::Facts;
 use crate::domain::id::ClaimId;
-use crate::domain::runner::{IDENTITY, REPORT};
+use crate::domain::runner::IDENTITY;
 use crate::domain::secret::Secret;
 
 /// All that `controller` is told.
@@ -24,8 +24,6 @@ pub struct ControllerSettings {
     pub facts: Facts,
     /// `ALBATROS_CONTROLLER_LISTEN`.
     pub listen: Option<SocketAddr>,
-    /// Where an engine that hands the session over looks for the report: in `NOMAD_TASK_DIR`.
-    pub report: Option<PathBuf>,
     /// Where to ask for a session, or why there is nowhere to ask.
     pub session: Result<SessionSettings, &'static str>,
 }
@@ -56,7 +54,6 @@ pub fn controller(environment: Environment<'_>) -> Result<ControllerSettings, Se
         build,
         facts: facts(from)?,
         listen: listen.transpose()?,
-        report: from.path("NOMAD_TASK_DIR").map(|folder| folder.join(REPORT)),
         session: session(from)?,
     })
 }

@@ -69,6 +69,7 @@ pub(super) fn read(flags: &Overrides, environment: Environment<'_>, listen: &str
             body_limit: body_limit(told(&flags.body_limit, "ALBATROS_BODY_LIMIT"))?,
             queue_limit: span(&flags.queue_limit, "ALBATROS_QUEUE_LIMIT", QUEUE_LIMIT)?,
             unknown_limit: span(&flags.unknown_limit, "ALBATROS_UNKNOWN_LIMIT", UNKNOWN_LIMIT)?,
+            loopback: None,
             spool: PathBuf::from(spool.unwrap_or_else(|| "/tmp".to_owned())),
             people: PeopleTokens::default(),
         },

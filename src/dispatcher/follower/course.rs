@@ -222,32 +222,8 @@ impl Course {
         }
     }
 
-    /// Keeps the report of a build on this machine: no session has brought it, its engine has it. False when somebody else
-    /// has changed the record: decide anew.
-    async fn take_report(&mut self) -> Result<bool, Halt> {
-        let app = &self.shared.app;
-        let Some(report) = self.stored.value.build.as_ref().and_then(|build| app.engine.report(build)) else {
-            return Ok(true);
-        };
-        let report = report.cleaned();
-        let tests = report.tests.as_ref().map(|tests| tests.counts);
-        let record = Record { tests, ..self.stored.value.clone() };
-        self.stale = true;
-        match app.registry.keep_report(&self.claim, &record, self.stored.index, &report).await? {
-            Written::Yes(index) => {
-                self.stored = Stored { value: record, index };
-                self.stale = false;
-                Ok(true)
-            }
-            Written::Conflict | Written::LeaseLost => Ok(false),
-        }
-    }
-
     /// Writes `ended`, together with the intent of the final status where no older post is under way.
     pub(super) async fn end(&mut self, outcome: Outcome, times: Times) -> Result<Next, Halt> {
-        if !self.take_report().await? {
-            return Ok(Next::Again);
-        }
         let mut record = self.stored.value.clone();
         let word = outcome.word();
         record.phase = Phase::Ended { outcome };

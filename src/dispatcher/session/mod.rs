@@ -13,6 +13,8 @@ pub(crate) use exchange::exchange;
 pub(crate) use report::report;
 
 use super::refusals::Refusals;
+pub(super) use proof::Proof;
+
 use refusal::Refusal;
 
 /// Controllers that are answered at once; each costs a few reads of Nomad, Consul and the forge.

@@ -11,11 +11,11 @@ const LENGTH: usize = 64;
 
 /// The hash of a secret.
 #[derive(Debug, Clone)]
-pub(super) struct Proof(String);
+pub(in crate::dispatcher) struct Proof(String);
 
 impl Proof {
     /// None for a secret that is not 64 hexadecimal digits: it might be guessed.
-    pub(super) fn of(secret: &Secret) -> Option<Self> {
+    pub(in crate::dispatcher) fn of(secret: &Secret) -> Option<Self> {
         let text = secret.expose();
         let fits = text.len() == LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         fits.then(|| Self(hex::encode(Sha256::digest(text))))
@@ -27,7 +27,7 @@ impl Proof {
     }
 
     /// What the record keeps.
-    pub(super) fn into_session(self) -> String {
+    pub(in crate::dispatcher) fn into_session(self) -> String {
         self.0
     }
 }

@@ -9,7 +9,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 
 use super::start::start;
 use super::supervise::{Ending, GRACE, Identity, Length, end_strays};
-use super::{Build, End, Shared, kept, report, rooms};
+use super::{Build, End, Shared, kept, rooms};
 use crate::domain::grant::Grant;
 
 /// How long a supervisor may take to end its build, before it is taken for stuck and killed.
@@ -38,9 +38,6 @@ pub(super) async fn to_the_end(shared: Arc<Shared>, build: Arc<Build>, limit: Du
         }
         Err(error) => End::Failed(error.to_string()),
     };
-    if let Err(error) = report::keep(&build.dir) {
-        tracing::warn!(build = %build.id(), %error, "the report of a build could not be kept");
-    }
     if let Err(error) = kept::keep(shared.settings.keep.as_ref(), &build, &end) {
         tracing::warn!(build = %build.id(), %error, "the workspace of a build could not be kept");
     }

@@ -11,7 +11,6 @@ mod files;
 mod follow;
 mod kept;
 mod launch;
-mod report;
 mod revive;
 mod rooms;
 mod start;
@@ -40,7 +39,6 @@ use crate::domain::id::{BuildId, BuilderName, ClaimId};
 use crate::domain::identity::Identity;
 use crate::domain::nomad::Snapshot;
 use crate::domain::outcome::EXECUTOR;
-use crate::domain::report::Report;
 use crate::domain::runner::{PREPARE, SIDECAR};
 use crate::domain::secret::Secret;
 
@@ -218,10 +216,6 @@ impl LocalEngine {
             return Err(EngineError::Unknown(format!("task {task}")));
         };
         Ok(follow::log(&self.known(build)?, task, stream))
-    }
-
-    pub(super) fn report(&self, build: &BuildId) -> Option<Report> {
-        report::of(&self.shared.get(build)?.dir)
     }
 
     pub(super) async fn hints(&self) -> mpsc::Receiver<Hint> {

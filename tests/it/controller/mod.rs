@@ -78,7 +78,7 @@ fn grant(trusted: bool) -> Grant {
 }
 
 fn given(trusted: bool) -> Source {
-    Source::Given { grant: Box::new(grant(trusted)), report: None }
+    Source::Given { grant: Box::new(grant(trusted)), server: None }
 }
 
 /// Starts a controller, and returns when its tokens are there.

@@ -22,7 +22,7 @@ async fn an_untrusted_script_is_refused_and_told_why() {
     let mut untrusted = grant(false);
     // Even if a server gave them all the same.
     untrusted.inject = Some(Secret::new(INJECT));
-    let running = start(Source::Given { grant: Box::new(untrusted), report: None }).await;
+    let running = start(Source::Given { grant: Box::new(untrusted), server: None }).await;
     for line in ["GET /v1/params", "GET /v1/params/SECRET1"] {
         let refused = running.script(line, "").await;
         assert_eq!(refused.status, 403);
@@ -45,7 +45,7 @@ async fn a_script_without_a_session_is_told_why() {
 async fn a_repository_without_parameters_has_none() {
     let mut bare = grant(true);
     bare.inject = None;
-    let running = start(Source::Given { grant: Box::new(bare), report: None }).await;
+    let running = start(Source::Given { grant: Box::new(bare), server: None }).await;
     assert_eq!(running.script("GET /v1/params", "").await.value(), json!({}));
     assert!(running.as_script().raw_params().await.unwrap().is_none());
 }
@@ -54,7 +54,7 @@ async fn a_repository_without_parameters_has_none() {
 async fn what_is_no_env_file_is_read_as_it_is_and_told_by_its_line_without_its_words() {
     let mut odd = grant(true);
     odd.inject = Some(Secret::new("A=1\nif true; then s3cr3t; fi\n"));
-    let running = start(Source::Given { grant: Box::new(odd), report: None }).await;
+    let running = start(Source::Given { grant: Box::new(odd), server: None }).await;
     for line in ["GET /v1/params", "GET /v1/params/A"] {
         let refused = running.script(line, "").await;
         assert_eq!(refused.status, 422);

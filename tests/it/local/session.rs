@@ -1,7 +1,6 @@
 //! What a script may ask of its controller, and what it may not.
 
 use albatros::domain::outcome::Outcome;
-use albatros::domain::report::TestCounts;
 
 use super::{Machine, with_params};
 
@@ -28,21 +27,4 @@ async fn a_build_that_is_not_trusted_gets_none_and_is_told_so() {
     let said = machine.build_order(&order).await;
     assert_eq!(said.stdout, "unset\n1\n", "{}", said.stderr);
     assert!(said.stderr.contains("trusted"), "{}", said.stderr);
-}
-
-#[tokio::test]
-async fn what_a_script_reports_stays_after_its_end() {
-    let machine = Machine::new();
-    let build = machine
-        .dispatch(
-            "#!/bin/sh\nset -e\necho '# Done' | ../bin/albatros report --summary -\n\
-             echo '<testsuite><testcase name=\"a\"/><testcase name=\"b\"><failure/></testcase></testsuite>' > t.xml\n\
-             ../bin/albatros report --junit t.xml\nexit 1\n",
-        )
-        .await;
-    let said = machine.end_of(&build).await;
-    assert!(said.stdout.contains("2 tests, 1 failed, 0 skipped"), "{} {}", said.stdout, said.stderr);
-    let report = machine.engine().report(&build).unwrap();
-    assert_eq!(report.summary.trim(), "# Done");
-    assert_eq!(report.tests.unwrap().counts, TestCounts { total: 2, failed: 1, skipped: 0 });
 }
