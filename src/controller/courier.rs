@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use super::SharedApp;
 use super::exchange::Pause;
 use super::session::Session;
 use super::upstream::Upstream;
-use super::SharedApp;
 use crate::api::session::SessionError;
 
 /// Changes are gathered for so long; a script may report each of its steps.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::copy::{CopyError, Head, Repository, directory};
-use super::files::{copy_all, copy_listed};
 use super::delivery::SENDER;
+use super::files::{copy_all, copy_listed};
 use super::own::{Server, ServerError};
 use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, name_of, quoted};
 use crate::api::git::{Git, GitError};

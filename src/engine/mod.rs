@@ -21,6 +21,9 @@ pub use local::{
 };
 pub use nomad::NomadEngine;
 
+/// Nomad's hints come in bursts, a dozen at a build's start; one read answers for all of them.
+const READS_APART: Duration = Duration::from_millis(200);
+
 /// What is to be dispatched: the plan, fitted to the builder.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -234,6 +237,16 @@ impl Engine {
     /// [`EngineError::Unknown`] when there is no such build.
     pub async fn log(&self, build: &BuildId, task: &str, stream: LogStream) -> Result<LogSource, EngineError> {
         each!(self, log(build, task, stream))
+    }
+
+    /// How long after one read of a build the next one may come that a hint asks for.
+    #[must_use]
+    pub fn reads_apart(&self) -> Duration {
+        match self {
+            Self::Nomad(_) => READS_APART,
+            // It is a look into memory.
+            Self::Local(_) => Duration::ZERO,
+        }
     }
 
     /// Hints about builds, without end; reconnects by itself.

@@ -18,8 +18,6 @@ use crate::domain::times::Times;
 use crate::engine::EngineError;
 use crate::registry::Entry;
 
-/// Hints come in bursts, a dozen at a build's start; one read answers for all of them.
-const READS_APART: Duration = Duration::from_millis(200);
 /// A build that its engine does not know is looked for again: the answer may come from a server that lags behind.
 const GONE_APART: Duration = Duration::from_secs(2);
 /// How often it must be unknown, where it was seen before and where it never was.
@@ -77,9 +75,9 @@ impl Default for Building {
 }
 
 impl Building {
-    /// Something may have changed: read soon.
-    pub(super) fn hint(&mut self) {
-        let soonest = self.read_at.map_or_else(Instant::now, |at| at + READS_APART);
+    /// Something may have changed: read soon, but so long after the last time.
+    pub(super) fn hint(&mut self, apart: Duration) {
+        let soonest = self.read_at.map_or_else(Instant::now, |at| at + apart);
         self.read_due = self.read_due.min(soonest);
     }
 
@@ -196,12 +194,12 @@ impl Course {
         match self.shared.app.engine.stop(build).await {
             Ok(()) => {
                 self.build.stop_sent = Some(Instant::now());
-                self.build.hint();
+                self.build.hint(self.shared.app.engine.reads_apart());
             }
             Err(error) => {
                 let build = build.as_str();
                 tracing::warn!(build, error = &error as &dyn std::error::Error, "a build could not be stopped");
-                self.build.hint();
+                self.build.hint(self.shared.app.engine.reads_apart());
             }
         }
     }

@@ -153,7 +153,7 @@ impl Course {
                 // Nobody lists records any more: the reign is at its end.
                 Err(_closed) => tokio::time::sleep(wait).await,
             },
-            () = self.wakers.poke.notified() => self.build.hint(),
+            () = self.wakers.poke.notified() => self.build.hint(self.shared.app.engine.reads_apart()),
             () = tokio::time::sleep(wait) => {}
         }
     }
