@@ -8,6 +8,7 @@
 
 mod checkout;
 pub mod exec;
+pub(crate) mod pack;
 pub mod prepare;
 mod said;
 mod stops;

@@ -1,0 +1,57 @@
+//! Files of a workspace on their way out of it, and back into one: one file byte for byte, anything else as an archive
+//! (tar, compressed with zstd).
+//!
+//! ```text
+//! Selection ─▶ walk (openat2, no link followed) ─▶ write (tar) ─▶ pieces, bounded ─▶ an upload
+//! a download ─▶ pieces, bounded ─▶ read (tar) ─▶ staging beneath the target ─▶ the sum is right ─▶ in their places
+//! ```
+//! Both directions work on a thread of their own, with bounded memory. What is not to be packed or unpacked is refused
+//! with its name; a failed unpacking leaves nothing behind. The owner is nobody's, modes are kept and readable for all,
+//! and the same files make the same archive.
+
+mod beneath;
+mod digest;
+mod error;
+mod names;
+mod outgoing;
+mod pipe;
+mod read;
+mod staging;
+mod unpack;
+mod walk;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use digest::digest;
+pub(crate) use error::PackError;
+pub(crate) use outgoing::{Outgoing, Selection, Verdict};
+pub(crate) use unpack::Incoming;
+
+/// What is packed and unpacked at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// Of all files together, as they seem: holes count.
+    pub(crate) bytes: u64,
+    /// Files, directories and links.
+    pub(crate) entries: u64,
+    /// Directories within each other.
+    pub(crate) depth: usize,
+}
+
+impl Default for Limits {
+    /// As much as a build's own files may be: 20 GiB, and so many names that they fit into a task of 128 MB.
+    fn default() -> Self {
+        Self { bytes: 20 << 30, entries: 500_000, depth: 100 }
+    }
+}
+
+/// What was packed or unpacked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// Files and links.
+    pub(crate) entries: u64,
+    /// What the files hold.
+    pub(crate) bytes: u64,
+}
