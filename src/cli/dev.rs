@@ -9,6 +9,7 @@ use super::machine::{machine, temp};
 use super::params::inject;
 use super::settings::{self, Environment, Overrides, SettingsError};
 use super::{complain, say};
+use crate::api::store::StoreSettings;
 use crate::dev::{DevError, DevSettings, Terminal, dev};
 
 /// Flags of `albatros dev`
@@ -48,10 +49,13 @@ impl DevArgs {
     fn told(self, environment: Environment<'_>) -> Result<DevSettings, SettingsError> {
         let flags = Overrides { listen: self.listen, ..Overrides::default() };
         let (listen, dispatcher) = settings::dev(&flags, environment)?;
+        let data = self.data.unwrap_or_else(|| data(environment));
+        let store = settings::store(&flags, environment)?;
         Ok(DevSettings {
             dirs: self.dirs,
             exit: self.exit,
-            data: self.data.unwrap_or_else(|| data(environment)),
+            store: store.unwrap_or_else(|| StoreSettings::files(data.join("store"))),
+            data,
             listen,
             dispatcher,
             machine: machine(environment)?,

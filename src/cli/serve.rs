@@ -11,7 +11,8 @@ use super::{complain, log};
 use crate::api::consul::Consul;
 use crate::api::http::{EndpointError, forge_client};
 use crate::api::nomad::Nomad;
-use crate::dispatcher::{self, App, SharedApp};
+use crate::api::store::{Store, StoreError};
+use crate::dispatcher::{self, App, Outside, SharedApp};
 use crate::engine::{Engine, NomadEngine};
 use crate::registry::{ConsulRegistry, Registry};
 
@@ -42,6 +43,15 @@ pub(crate) struct ServeArgs {
     /// A folder for logs while they are read [ALBATROS_SPOOL, default TMPDIR]
     #[arg(long, value_name = "DIR")]
     spool: Option<String>,
+    /// Where artifacts, caches and logs are kept: file:///folder or s3://bucket[/prefix] [ALBATROS_STORE]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// How long they are kept [ALBATROS_STORE_KEEP, default 30d]
+    #[arg(long, value_name = "DURATION")]
+    store_keep: Option<String>,
+    /// The most that is kept, such as 500GiB [ALBATROS_STORE_SIZE, default no limit]
+    #[arg(long, value_name = "SIZE")]
+    store_size: Option<String>,
     /// An authority to trust for forges, beside the public ones [ALBATROS_FORGE_CACERT]
     #[arg(long, value_name = "FILE")]
     forge_cacert: Option<String>,
@@ -58,6 +68,9 @@ impl From<ServeArgs> for Overrides {
             queue_limit: args.queue_limit,
             unknown_limit: args.unknown_limit,
             spool: args.spool,
+            store: args.store,
+            store_keep: args.store_keep,
+            store_size: args.store_size,
             forge_ca: args.forge_cacert,
         }
     }
@@ -70,6 +83,8 @@ enum ServeError {
     Settings(#[from] SettingsError),
     #[error("a service cannot be used as it is configured")]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("{address} cannot be listened on")]
     Listen { address: std::net::SocketAddr, source: std::io::Error },
     #[error("signals cannot be received")]
@@ -84,7 +99,9 @@ pub(crate) async fn run(args: ServeArgs) -> Exit {
     };
     match serve(told).await {
         Ok(()) => Exit::Success,
-        Err(error @ (ServeError::Settings(_) | ServeError::Endpoint(_))) => complain(&error, Exit::Usage),
+        Err(error @ (ServeError::Settings(_) | ServeError::Endpoint(_) | ServeError::Store(_))) => {
+            complain(&error, Exit::Usage)
+        }
         Err(error @ (ServeError::Listen { .. } | ServeError::Signals(_))) => complain(&error, Exit::Infra),
     }
 }
@@ -107,7 +124,9 @@ fn assemble(told: &ServeSettings, shutdown: CancellationToken) -> Result<SharedA
     let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone())?;
     let engine = Engine::Nomad(NomadEngine::new(nomad));
     let forges = forge_client(told.forge_ca.as_deref())?;
-    Ok(App::new(settings, engine, Registry::Consul(registry), forges, shutdown))
+    let store = told.store.as_ref().map(Store::open).transpose()?;
+    let outside = Outside { forge_client: forges, shutdown };
+    Ok(App::new(settings, engine, Registry::Consul(registry), store, outside))
 }
 
 /// SIGTERM and SIGINT end the server in order; a second one changes nothing.

@@ -16,7 +16,7 @@ use url::Url;
 use super::RunSettings;
 use super::delivery::SENDER;
 use crate::api::http::{EndpointError, local_client};
-use crate::dispatcher::{self, App, SharedApp};
+use crate::dispatcher::{self, App, Outside, SharedApp};
 use crate::domain::config::{ConfigError, RepoConfig};
 use crate::domain::duration::Span;
 use crate::domain::id::ClaimId;
@@ -96,7 +96,8 @@ impl Server {
         // There is no forge: nothing is ever asked with it.
         let forges = local_client(None)?;
         let (engine, registry) = (Engine::Local(engine), Registry::Files(registry));
-        let app = App::new(dispatcher, engine, registry, forges, CancellationToken::new());
+        let outside = Outside { forge_client: forges, shutdown: CancellationToken::new() };
+        let app = App::new(dispatcher, engine, registry, None, outside);
         let task = tokio::spawn(dispatcher::serve(SharedApp::clone(&app), listener));
         Ok(Self { app, task })
     }

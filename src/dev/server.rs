@@ -19,7 +19,8 @@ use super::watch::Watch;
 use super::{Machine, Terminal, address_of, delivery};
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::api::http::{EndpointError, forge_client};
-use crate::dispatcher::{self, App, Settings, SharedApp};
+use crate::api::store::{Store, StoreError, StoreSettings};
+use crate::dispatcher::{self, App, Outside, Settings, SharedApp};
 use crate::domain::config::{ConfigError, PeopleTokens, RepoConfig};
 use crate::domain::repo_url::{RepoUrl, RepoUrlError};
 use crate::domain::secret::Secret;
@@ -44,6 +45,8 @@ pub struct DevSettings {
     pub listen: SocketAddr,
     /// As for `serve`.
     pub dispatcher: Settings,
+    /// Where blobs are kept.
+    pub store: StoreSettings,
     /// This machine.
     pub machine: Machine,
     /// Secrets for all builds.
@@ -65,6 +68,9 @@ pub enum DevError {
     /// Claims cannot be kept there.
     #[error("the data directory cannot be used for claims")]
     Registry(#[from] FilesError),
+    /// Blobs cannot be kept there.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The configuration that we made ourselves is not one.
     #[error("a working copy cannot be configured")]
     Config(#[from] ConfigError),
@@ -174,7 +180,9 @@ fn assemble(
         .collect::<Result<Vec<_>, DevError>>()?;
     let registry = FileRegistry::open(&home.dir().join("registry"), configs)?;
     let forges = forge_client(None)?;
-    Ok(App::new(dispatcher, Engine::Local(engine), Registry::Files(registry), forges, shutdown.clone()))
+    let store = Some(Store::open(&settings.store)?);
+    let outside = Outside { forge_client: forges, shutdown: shutdown.clone() };
+    Ok(App::new(dispatcher, Engine::Local(engine), Registry::Files(registry), store, outside))
 }
 
 fn local(settings: &DevSettings, home: &Home, sources: BTreeMap<String, LocalSource>) -> LocalSettings {

@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod archive;
 mod bin;
+mod blobs;
 mod body;
 mod builds;
 mod claim;
@@ -38,11 +39,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::api::store::Store;
 use crate::domain::config::PeopleTokens;
 use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
 
+pub use blobs::BlobSettings;
 pub use own::{OwnError, build as build_own};
 
 use archive::Archives;
@@ -75,6 +78,8 @@ pub struct Settings {
     pub loopback: Option<Url>,
     /// Where logs are spooled while they are read, and the program that builds fetch.
     pub spool: PathBuf,
+    /// What of a build is kept, and for how long.
+    pub blobs: BlobSettings,
     /// Bearers of the instance itself (`dev` makes one up); repositories have their own.
     pub people: PeopleTokens,
 }
@@ -88,6 +93,8 @@ pub struct App {
     pub engine: Engine,
     /// Where repositories and claims are.
     pub registry: Registry,
+    /// Where artifacts, caches, logs and the history are kept, if anywhere.
+    pub store: Option<Store>,
     /// For forges: no credentials of ours but the repository's.
     pub forge_client: reqwest::Client,
     pub(crate) metrics: Metrics,
@@ -102,6 +109,15 @@ pub struct App {
     pub(crate) shutdown: CancellationToken,
 }
 
+/// What an [`App`] is given of the world around it.
+#[derive(Debug)]
+pub struct Outside {
+    /// For forges.
+    pub forge_client: reqwest::Client,
+    /// Cancelled when the server is to stop.
+    pub shutdown: CancellationToken,
+}
+
 /// Shared by all tasks of a server.
 pub type SharedApp = Arc<App>;
 
@@ -112,15 +128,17 @@ impl App {
         settings: Settings,
         engine: Engine,
         registry: Registry,
-        forge_client: reqwest::Client,
-        shutdown: CancellationToken,
+        store: Option<Store>,
+        outside: Outside,
     ) -> SharedApp {
+        let Outside { forge_client, shutdown } = outside;
         let logs = LogHub::new(settings.spool.clone(), shutdown.clone());
         let archives = Archives::new(settings.spool.clone());
         Arc::new(Self {
             settings,
             engine,
             registry,
+            store,
             forge_client,
             metrics: Metrics::new(),
             known: KnownBuilds::default(),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::id::BlobId;
+use super::id::{BlobId, UploadId};
 
 /// What a blob is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,4 +68,14 @@ pub struct Manifest {
     pub sha256: String,
     /// When it was whole.
     pub created: Timestamp,
+}
+
+/// A manifest as the store keeps it: it also says where the bytes are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// What readers are told.
+    #[serde(flatten)]
+    pub manifest: Manifest,
+    /// The bytes.
+    pub object: UploadId,
 }

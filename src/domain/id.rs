@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::blob::BlobKind;
+
 /// A word that is not what it should be: says what was expected, and never repeats a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {why}")]
@@ -80,6 +82,12 @@ text_id! {
     JobName
 }
 
+text_id! {
+    /// The bytes of one blob, before and after they are committed: 32 lower-case hexadecimal digits, made up by the server. The first says what kind it
+    /// is, so that whoever takes the bytes need remember nothing.
+    UploadId
+}
+
 /// The words of which `BlobId` and `JobName` are made.
 fn is_word(text: &str) -> bool {
     (1..=64).contains(&text.len())
@@ -100,6 +108,39 @@ impl FromStr for JobName {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {
         if is_word(text) { Ok(Self(text.to_owned())) } else { refuse("job", WORD) }
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let fits = text.len() == 32
+            && text.starts_with([ARTIFACT_UPLOAD, CACHE_UPLOAD])
+            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if fits { Ok(Self(text.to_owned())) } else { refuse("upload", "expected the word that the server gave") }
+    }
+}
+
+/// Two hexadecimal digits that are easy to tell apart.
+const ARTIFACT_UPLOAD: char = 'a';
+const CACHE_UPLOAD: char = 'c';
+
+impl UploadId {
+    /// From random bytes.
+    #[must_use]
+    pub fn new(kind: BlobKind, random: [u8; 16]) -> Self {
+        let first = match kind {
+            BlobKind::Artifact => ARTIFACT_UPLOAD,
+            BlobKind::Cache => CACHE_UPLOAD,
+        };
+        let rest: String = hex::encode(random).chars().skip(1).collect();
+        Self(format!("{first}{rest}"))
+    }
+
+    /// What it was begun for.
+    #[must_use]
+    pub fn kind(&self) -> BlobKind {
+        if self.0.starts_with(ARTIFACT_UPLOAD) { BlobKind::Artifact } else { BlobKind::Cache }
     }
 }
 

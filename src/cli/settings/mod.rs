@@ -6,11 +6,13 @@ mod controller;
 mod own;
 mod service;
 mod source;
+mod store;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::api::http::EndpointConfig;
+use crate::api::store::StoreSettings;
 use crate::dispatcher::Settings;
 
 pub use controller::{ControllerSettings, SessionSettings, controller, in_build};
@@ -28,6 +30,8 @@ pub struct ServeSettings {
     pub nomad: EndpointConfig,
     /// Where Consul is.
     pub consul: EndpointConfig,
+    /// `ALBATROS_STORE`: where blobs are kept.
+    pub store: Option<StoreSettings>,
     /// `ALBATROS_FORGE_CACERT`: an authority to trust beside the public ones, for forges.
     pub forge_ca: Option<PathBuf>,
 }
@@ -43,6 +47,7 @@ pub fn serve(flags: &Overrides, environment: Environment<'_>) -> Result<ServeSet
         dispatcher: own.dispatcher,
         nomad: nomad(environment)?,
         consul: consul(environment)?,
+        store: store::read(flags.store.as_deref(), environment)?,
         forge_ca: own.forge_ca,
     })
 }
@@ -53,6 +58,14 @@ pub fn serve(flags: &Overrides, environment: Environment<'_>) -> Result<ServeSet
 /// As [`serve`].
 pub fn dev(flags: &Overrides, environment: Environment<'_>) -> Result<(SocketAddr, Settings), SettingsError> {
     own::read(flags, environment, DEV_LISTEN).map(|own| (own.listen, own.dispatcher))
+}
+
+/// `ALBATROS_STORE` and what belongs to it.
+///
+/// # Errors
+/// As [`serve`].
+pub fn store(flags: &Overrides, environment: Environment<'_>) -> Result<Option<StoreSettings>, SettingsError> {
+    store::read(flags.store.as_deref(), environment)
 }
 
 /// `NOMAD_*`, as Nomad's own clients mean them.

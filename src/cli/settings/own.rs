@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::source::{Environment, SettingsError, Source, parse};
+use super::store;
 use crate::dispatcher::Settings;
 use crate::domain::config::PeopleTokens;
 use crate::domain::duration::Span;
@@ -40,6 +41,12 @@ pub struct Overrides {
     pub unknown_limit: Option<String>,
     /// `--spool`, `ALBATROS_SPOOL`: where logs are kept while they are read.
     pub spool: Option<String>,
+    /// `--store`, `ALBATROS_STORE`: where blobs are kept.
+    pub store: Option<String>,
+    /// `--store-keep`, `ALBATROS_STORE_KEEP`: for how long.
+    pub store_keep: Option<String>,
+    /// `--store-size`, `ALBATROS_STORE_SIZE`: at most how much.
+    pub store_size: Option<String>,
     /// `--forge-cacert`, `ALBATROS_FORGE_CACERT`: an authority to trust for forges, beside the public ones.
     pub forge_ca: Option<String>,
 }
@@ -71,6 +78,7 @@ pub(super) fn read(flags: &Overrides, environment: Environment<'_>, listen: &str
             unknown_limit: span(&flags.unknown_limit, "ALBATROS_UNKNOWN_LIMIT", UNKNOWN_LIMIT)?,
             loopback: None,
             spool: PathBuf::from(spool.unwrap_or_else(|| "/tmp".to_owned())),
+            blobs: store::limits(flags, from)?,
             people: PeopleTokens::default(),
         },
     })

@@ -1,0 +1,344 @@
+//! The object store: files below a folder, or a bucket.
+//!
+//! Only keys that [`crate::domain::place`] makes go in; what is listed is read back by it. Nothing is there before it is whole, and a call that does not end
+//! well leaves nothing, or what a sweep finds ([`Store::sweep_unfinished`]).
+
+mod error;
+mod files;
+mod s3;
+mod settings;
+mod upload;
+
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use jiff::Timestamp;
+use object_store::aws::AmazonS3;
+use object_store::path::Path;
+use object_store::signer::{SignedUrlOptions, Signer as _};
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use reqwest::Method;
+use url::Url;
+
+use crate::domain::place::{Folder, Key};
+
+pub use error::StoreError;
+pub use settings::{S3Keys, S3Settings, StoreAddress, StoreAddressError, StoreSettings};
+pub use upload::Upload;
+
+use files::Files;
+
+/// A small thing is there or not within this; a stream goes on as long as bytes do.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// A store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    kind: Kind,
+    prefix: Path,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    Files(Arc<Files>),
+    S3 {
+        signer: Arc<AmazonS3>,
+        signs: bool,
+    },
+    #[cfg(test)]
+    Memory,
+}
+
+/// What is known of an object without its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// An object in a list.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its key, as it stands there: anybody may have put it there.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// An object and its bytes.
+pub struct Object {
+    /// What is known of it.
+    pub meta: Meta,
+    /// Its bytes, once.
+    pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Object").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a store: of files the folder is made where only its last part is missing. A bucket is not asked yet.
+    ///
+    /// # Errors
+    /// When the folder cannot be used, or the settings contradict each other.
+    pub fn open(settings: &StoreSettings) -> Result<Self, StoreError> {
+        match &settings.address {
+            StoreAddress::Files(root) => {
+                let files = Files::open(root)?;
+                Ok(Self { objects: files.objects(), kind: Kind::Files(Arc::new(files)), prefix: Path::default() })
+            }
+            StoreAddress::S3 { bucket, prefix } => {
+                let bucket = Arc::new(s3::open(bucket, &settings.s3)?);
+                let prefix = Path::parse(prefix).map_err(|error| StoreError::Settings(Box::new(error)))?;
+                let kind = Kind::S3 { signer: Arc::clone(&bucket), signs: settings.signs };
+                Ok(Self { objects: bucket, kind, prefix })
+            }
+        }
+    }
+
+    /// One that is gone with the process.
+    #[cfg(test)]
+    pub(crate) fn memory() -> Self {
+        let objects = Arc::new(object_store::memory::InMemory::new());
+        Self { objects, kind: Kind::Memory, prefix: Path::default() }
+    }
+
+    /// Writes a small object, in place of what was there.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; then it is there whole, or not at all.
+    pub async fn put(&self, key: &Key, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
+        self.there().await?;
+        let path = self.path(key);
+        within(self.objects.put(&path, PutPayload::from_bytes(bytes.into()))).await.map(drop)
+    }
+
+    /// Writes a small object that is not there yet; whether it did.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn put_new(&self, key: &Key, bytes: impl Into<Bytes>) -> Result<bool, StoreError> {
+        self.there().await?;
+        let bytes = PutPayload::from_bytes(bytes.into());
+        let path = self.path(key);
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        match within(self.objects.put_opts(&path, bytes.clone(), options)).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::There) => Ok(false),
+            // Not every bucket knows the condition.
+            Err(StoreError::Unknown(_)) if self.head(key).await?.is_some() => Ok(false),
+            Err(StoreError::Unknown(_)) => within(self.objects.put(&path, bytes)).await.map(|_| true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins to write an object of any size.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn upload(&self, key: &Key) -> Result<Upload, StoreError> {
+        self.there().await?;
+        let path = self.path(key);
+        within(self.objects.put_multipart(&path)).await.map(Upload::new)
+    }
+
+    /// An object and its bytes, if it is there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
+        self.there().await?;
+        let Some(found) = found(within(self.objects.get(&self.path(key))).await)? else { return Ok(None) };
+        let meta = Meta::of(&found.meta)?;
+        Ok(Some(Object { meta, bytes: found.into_stream().map(|one| one.map_err(StoreError::from)).boxed() }))
+    }
+
+    /// A small object, whole.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; [`StoreError::Large`] for one of more than `most` bytes.
+    pub async fn read(&self, key: &Key, most: u64) -> Result<Option<Bytes>, StoreError> {
+        self.there().await?;
+        let read = async {
+            let Some(found) = found(self.objects.get(&self.path(key)).await.map_err(StoreError::from))? else {
+                return Ok(None);
+            };
+            if found.meta.size > most {
+                return Err(StoreError::Large { size: found.meta.size, most });
+            }
+            Ok(Some(found.bytes().await.map_err(StoreError::from)?))
+        };
+        tokio::time::timeout(WITHIN, read).await.map_err(|_late| StoreError::Late)?
+    }
+
+    /// What is known of an object, if it is there.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError> {
+        self.there().await?;
+        found(within(self.objects.head(&self.path(key))).await)?.map(|meta| Meta::of(&meta)).transpose()
+    }
+
+    /// At most `most` objects of a folder behind `after`, in the order of their keys.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn list(&self, folder: &Folder, after: Option<&Key>, most: usize) -> Result<Vec<Listed>, StoreError> {
+        self.there().await?;
+        let mut all = self.walk_from(folder, after);
+        let mut first = BinaryHeap::new();
+        let sorted = matches!(self.kind, Kind::S3 { .. });
+        // Silence of the store is the reader's to end; of files the whole folder has to be seen.
+        while let Some(one) = tokio::time::timeout(WITHIN, all.next()).await.map_err(|_late| StoreError::Late)? {
+            first.push(one?);
+            if first.len() > most {
+                first.pop();
+                if sorted {
+                    break;
+                }
+            }
+        }
+        Ok(first.into_sorted_vec())
+    }
+
+    /// All objects of a folder, those of one folder below it together.
+    #[must_use]
+    pub fn walk(&self, folder: &Folder) -> BoxStream<'static, Result<Listed, StoreError>> {
+        self.walk_from(folder, None)
+    }
+
+    fn walk_from(&self, folder: &Folder, after: Option<&Key>) -> BoxStream<'static, Result<Listed, StoreError>> {
+        let prefix = self.below(folder.as_str());
+        let found = match after {
+            Some(after) => self.objects.list_with_offset(Some(&prefix), &self.path(after)),
+            None => self.objects.list(Some(&prefix)),
+        };
+        let root = self.prefix.clone();
+        let listed = move |one: Result<ObjectMeta, object_store::Error>| {
+            let one = one?;
+            let below = one.location.as_ref().strip_prefix(root.as_ref()).unwrap_or_default();
+            let Meta { size, modified } = Meta::of(&one)?;
+            Ok(Listed { key: below.trim_start_matches('/').to_owned(), size, modified })
+        };
+        found.map(listed).boxed()
+    }
+
+    /// Deletes an object; one that is not there is fine.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
+        self.there().await?;
+        found(within(self.objects.delete(&self.path(key))).await).map(drop)
+    }
+
+    /// An address at which anybody may do just this for a while: `GET` an object, or `PUT` one, of
+    /// whatever size. None where the store is files, or where builds do not reach it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn sign(&self, what: Signed, key: &Key, good_for: Duration) -> Result<Option<Url>, StoreError> {
+        let Kind::S3 { signer, signs: true } = &self.kind else { return Ok(None) };
+        let path = self.path(key);
+        let (method, query) = match what {
+            Signed::Put => (Method::PUT, Vec::new()),
+            Signed::Get { name } => {
+                let mut query = vec![("response-content-type".to_owned(), "application/octet-stream".to_owned())];
+                if let Some(name) = name {
+                    let told = format!("attachment; filename=\"{name}\"");
+                    query.push(("response-content-disposition".to_owned(), told));
+                }
+                (Method::GET, query)
+            }
+        };
+        let options = SignedUrlOptions::new().with_query(query);
+        let url = within(signer.signed_url_opts(method, &path, good_for, &options)).await?;
+        Ok(Some(url))
+    }
+
+    /// Whether builds go to the store by themselves.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        matches!(self.kind, Kind::S3 { signs: true, .. })
+    }
+
+    /// Deletes what broken writes have left before `before`, where the store does not do so by itself; how many. A bucket's own rule has to see to it (the
+    /// README says how): there they are not seen.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn sweep_unfinished(&self, before: Timestamp) -> Result<usize, StoreError> {
+        match &self.kind {
+            Kind::Files(files) => files.sweep_unfinished(before).await,
+            Kind::S3 { .. } => Ok(0),
+            #[cfg(test)]
+            Kind::Memory => Ok(0),
+        }
+    }
+
+    /// The object store's own library would make a folder that is gone anew, on whatever lies below a lost mount.
+    async fn there(&self) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Files(files) => files.there().await,
+            Kind::S3 { .. } => Ok(()),
+            #[cfg(test)]
+            Kind::Memory => Ok(()),
+        }
+    }
+
+    fn path(&self, key: &Key) -> Path {
+        self.below(key.as_str())
+    }
+
+    fn below(&self, text: &str) -> Path {
+        text.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), Path::join)
+    }
+}
+
+/// What a signed address is good for.
+#[derive(Debug, Clone)]
+pub enum Signed {
+    /// To read; a browser saves it as `name`, which holds nothing but letters, digits, `.`, `_` and `-`.
+    Get {
+        /// What it is called.
+        name: Option<String>,
+    },
+    /// To write.
+    Put,
+}
+
+impl Meta {
+    fn of(meta: &ObjectMeta) -> Result<Self, StoreError> {
+        let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
+        Ok(Self { size: meta.size, modified: modified.map_err(|error| StoreError::Strange(Box::new(error)))? })
+    }
+}
+
+async fn within<T>(call: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, StoreError> {
+    Ok(tokio::time::timeout(WITHIN, call).await.map_err(|_late| StoreError::Late)??)
+}
+
+/// That something is not there is an answer.
+fn found<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match answer {
+        Ok(it) => Ok(Some(it)),
+        Err(StoreError::Missing) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,90 @@
+//! An object of any size on its way into the store.
+
+use bytes::{Bytes, BytesMut};
+use object_store::{MultipartUpload, PutPayload};
+
+use super::{StoreError, within};
+
+/// Parts of a bucket's object: at least 5 MiB each and at most 10,000 of them, so objects of up to 80 GB.
+const PART: usize = 8 << 20;
+
+/// Nothing is there before [`Upload::finish`]. Dropped without it, what was written is taken back.
+#[derive(Debug)]
+pub struct Upload {
+    parts: Option<Box<dyn MultipartUpload>>,
+    held: BytesMut,
+    written: u64,
+}
+
+impl Upload {
+    pub(super) fn new(parts: Box<dyn MultipartUpload>) -> Self {
+        Self { parts: Some(parts), held: BytesMut::new(), written: 0 }
+    }
+
+    /// Takes the next bytes; waits while a part is written, so that never more than one is held.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; the upload is then to be dropped.
+    pub async fn write(&mut self, bytes: &Bytes) -> Result<(), StoreError> {
+        let mut rest: &[u8] = bytes;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(PART.saturating_sub(self.held.len())));
+            self.held.extend_from_slice(now);
+            rest = later;
+            if self.held.len() >= PART {
+                self.flush().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written + self.held.len() as u64
+    }
+
+    /// The last bytes go, and the object is there; its size.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; then it is not there.
+    pub async fn finish(mut self) -> Result<u64, StoreError> {
+        if !self.held.is_empty() || self.written == 0 {
+            self.flush().await?;
+        }
+        if let Some(parts) = self.parts.as_mut() {
+            within(parts.complete()).await?;
+        }
+        self.parts = None;
+        Ok(self.written)
+    }
+
+    /// Takes everything back.
+    pub async fn abort(mut self) {
+        if let Some(mut parts) = self.parts.take() {
+            take_back(&mut parts).await;
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), StoreError> {
+        let part = self.held.split().freeze();
+        let Some(parts) = self.parts.as_mut() else { return Err(StoreError::Missing) };
+        let size = part.len() as u64;
+        within(parts.put_part(PutPayload::from_bytes(part))).await?;
+        self.written += size;
+        Ok(())
+    }
+}
+
+async fn take_back(parts: &mut Box<dyn MultipartUpload>) {
+    if let Err(error) = within(parts.abort()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a broken upload could not be taken back");
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let (Some(mut parts), Ok(runtime)) = (self.parts.take(), tokio::runtime::Handle::try_current()) else { return };
+        runtime.spawn(async move { take_back(&mut parts).await });
+    }
+}
