@@ -1,8 +1,9 @@
 //! A build's session at serve: asked for once by its controller, and told the build's report.
 
+pub mod blobs;
 pub mod jobs;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -44,6 +45,8 @@ pub enum SessionError {
 pub struct SessionServer {
     client: Client,
     base: Url,
+    /// Trusted for what serve names besides itself, too.
+    ca: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -58,7 +61,7 @@ impl SessionServer {
     /// # Errors
     /// When the file cannot be read or no client can be made.
     pub fn new(base: Url, ca: Option<&Path>) -> Result<Self, EndpointError> {
-        Ok(Self { client: service_client(&base, ca)?, base })
+        Ok(Self { client: service_client(&base, ca)?, base, ca: ca.map(Path::to_owned) })
     }
 
     fn url(&self, path: &[&str]) -> Url {

@@ -22,6 +22,7 @@ pub mod identity;
 pub mod job;
 pub mod json;
 pub mod key;
+pub mod label;
 pub mod log_chunk;
 pub mod nomad;
 pub mod outcome;

@@ -14,6 +14,8 @@ pub const NO_ANSWER: &str = "urn:albatros:no-answer";
 pub const FORGE: &str = "urn:albatros:forge";
 /// It is not decided yet: ask again.
 pub const WAITING: &str = "urn:albatros:waiting";
+/// The server keeps nothing: it has no store.
+pub const NO_STORE: &str = "urn:albatros:no-store";
 
 /// A refusal, for programs by its type and for people by its detail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -238,3 +238,20 @@ pub fn service_client(base: &Url, ca: Option<&Path>) -> Result<Client, EndpointE
     }
     builder.build().map_err(|source| EndpointError::Tls { service: "the server", source })
 }
+
+/// A client for an address that another service named: public roots, and that of `extra` beside them.
+///
+/// # Errors
+/// When `extra` cannot be read, or there can be no client.
+pub fn named_client(address: &Url, extra: Option<&Path>) -> Result<Client, EndpointError> {
+    let mut builder = bare().http1_only();
+    builder = match extra {
+        _ if address.scheme() == "http" => builder.tls_certs_only([]),
+        Some(path) => builder.tls_certs_merge(read_ca(&CaSource::File(path.to_owned()))?),
+        None => builder,
+    };
+    if is_loopback(address) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|source| EndpointError::Tls { service: "the store", source })
+}
