@@ -14,6 +14,7 @@ mod exchange;
 mod finish;
 mod folder;
 mod junit;
+mod link;
 mod params;
 mod pieces;
 mod report;
@@ -40,6 +41,7 @@ pub use doors::StartError;
 
 use doors::{Doors, Tokens};
 use folder::Folder;
+use link::Link;
 use reports::Reports;
 use ring::Ring;
 use session::Session;
@@ -114,6 +116,8 @@ pub(crate) struct App {
     pub(crate) events: Ring,
     pub(crate) reports: Reports,
     pub(crate) uploads: Arc<Semaphore>,
+    /// Good once the session is granted: [`App::link`].
+    link: Option<Link>,
 }
 
 /// Shared by all tasks of a controller.
@@ -138,6 +142,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         events: Ring::default(),
         reports: Reports::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
+        link: Link::of(&settings.source, &secret),
     });
     let stop = CancellationToken::new();
     let listening = doors.entrances.listen(&app, &stop);

@@ -110,7 +110,7 @@ async fn serve_connection(stream: Stream, router: Router, limits: Limits, shutdo
         builder.max_buf_size(bytes);
     }
     let stream = TokioIo::new(Outlet::new(stream, limits.taken_within));
-    let connection = builder.serve_connection(stream, TowerToHyperService::new(router));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(router)).with_upgrades();
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

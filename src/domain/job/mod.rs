@@ -1,4 +1,12 @@
 //! Jobs: what a build starts beside itself, each a build of its own with its parent's change and trust.
+//!
+//! `plan` reads files of them, `graph` checks what they need of each other, `board` decides what is next.
+
+pub mod board;
+pub mod graph;
+pub mod plan;
+mod rules;
+pub mod view;
 
 mod check;
 mod state;
