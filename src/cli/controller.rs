@@ -62,8 +62,14 @@ impl ControllerArgs {
         stop_on_signal(shutdown.clone()).map_err(ControllerError::Signals)?;
         let told = settings::controller(environment)?;
         let source = if self.grant_stdin { given()? } else { asked(told.session)? };
-        let settings =
-            Settings { alloc_dir: told.alloc_dir, build: told.build, facts: told.facts, listen: told.listen, source };
+        let settings = Settings {
+            alloc_dir: told.alloc_dir,
+            build: told.build,
+            facts: told.facts,
+            listen: told.listen,
+            reached_at: told.reached_at,
+            source,
+        };
         Ok(controller::run(settings, shutdown).await?)
     }
 }

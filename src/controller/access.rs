@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::answer::Refusal;
+use super::session::Session;
 use super::{Phase, SharedApp};
 
 /// Readers of events at once at one door; each costs a connection.
@@ -81,6 +82,28 @@ pub(crate) struct Either {
     pub(crate) app: SharedApp,
     pub(crate) right: Right,
     pub(crate) readers: Arc<Semaphore>,
+}
+
+/// The controller of the build that started this service asks.
+#[derive(Debug)]
+pub(crate) struct Parent(pub(crate) SharedApp);
+
+impl FromRequestParts<Door> for Parent {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Refusal> {
+        let given = bearer(parts).ok_or_else(Refusal::unauthorized)?;
+        let Session::Granted(granted) = door.app.session.borrow().clone() else {
+            return Err(Refusal::unauthorized());
+        };
+        if !granted.grant.service_secret.as_ref().is_some_and(|secret| secret.matches(given)) {
+            return Err(Refusal::unauthorized());
+        }
+        if *door.app.phase.borrow() != Phase::Running {
+            return Err(Refusal::gone());
+        }
+        Ok(Self(Arc::clone(&door.app)))
+    }
 }
 
 impl FromRequestParts<Door> for Script {

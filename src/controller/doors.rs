@@ -117,11 +117,23 @@ pub(super) fn random() -> Result<String, StartError> {
 }
 
 impl Entrances {
+    /// The port, where there is one.
+    pub(super) fn port(&self) -> Option<SocketAddr> {
+        self.script.iter().find_map(|entrance| match entrance {
+            Entrance::Tcp(listener) => listener.local_addr().ok(),
+            Entrance::Unix(_) => None,
+        })
+    }
+
     /// Answers at each entrance, on a task of its own, until `stop`.
     pub(super) fn listen(self, app: &SharedApp, stop: &CancellationToken) -> TaskTracker {
         let tasks = TaskTracker::new();
         for entrance in self.script {
-            let router = routes::routes(Door::new(Arc::clone(app), Right::Script));
+            let door = Door::new(Arc::clone(app), Right::Script);
+            let router = match &entrance {
+                Entrance::Tcp(_) => routes::of_port(door),
+                Entrance::Unix(_) => routes::routes(door),
+            };
             tasks.spawn(listen(entrance, router, SCRIPT, stop.clone()));
         }
         let router = routes::routes(Door::new(Arc::clone(app), Right::Trusted));

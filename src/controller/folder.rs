@@ -7,9 +7,11 @@ use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, chmodat, fchmod, open, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, chmodat, fchmod, fstat, open, openat, renameat, unlinkat};
 use rustix::io::Errno;
 use tokio::net::UnixListener;
+
+use crate::api::controller::Reach;
 
 /// Readable and writable by its owner.
 pub(super) const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -45,6 +47,17 @@ impl Folder {
         fchmod(&file, mode)?;
         std::fs::File::from(file).write_all(text.as_bytes())?;
         Ok(renameat(&self.0, unfinished.as_str(), &self.0, name)?)
+    }
+
+    /// The socket of a name: itself, never what a link leads to, and nothing that is at home elsewhere.
+    pub(super) fn socket(&self, name: &str) -> std::io::Result<Reach> {
+        let socket = openat(&self.0, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        let (found, home) = (fstat(&socket)?, fstat(&self.0)?);
+        let own = FileType::from_raw_mode(found.st_mode) == FileType::Socket && found.st_nlink == 1;
+        if own && found.st_dev == home.st_dev {
+            return Ok(Reach::opened(socket));
+        }
+        Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no socket of this build"))
     }
 
     /// Takes a name away; that there is none is fine.

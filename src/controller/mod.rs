@@ -13,6 +13,7 @@ mod events;
 mod exchange;
 mod finish;
 mod folder;
+mod jobs;
 mod junit;
 mod link;
 mod params;
@@ -41,6 +42,7 @@ pub use doors::StartError;
 
 use doors::{Doors, Tokens};
 use folder::Folder;
+use jobs::Jobs;
 use link::Link;
 use reports::Reports;
 use ring::Ring;
@@ -63,6 +65,8 @@ pub struct Settings {
     pub facts: Facts,
     /// `ALBATROS_CONTROLLER_LISTEN`: the script's API over TCP as well.
     pub listen: Option<SocketAddr>,
+    /// `NOMAD_HOST_ADDR_service`: where a service's connections come in, as others see `listen`; absent: `listen` itself.
+    pub reached_at: Option<String>,
     /// Where the session comes from.
     pub source: Source,
 }
@@ -118,6 +122,7 @@ pub(crate) struct App {
     pub(crate) uploads: Arc<Semaphore>,
     /// Good once the session is granted: [`App::link`].
     link: Option<Link>,
+    pub(crate) jobs: Jobs,
 }
 
 /// Shared by all tasks of a controller.
@@ -143,14 +148,20 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         reports: Reports::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         link: Link::of(&settings.source, &secret),
+        jobs: Jobs::default(),
     });
     let stop = CancellationToken::new();
+    let service = doors.entrances.port().map(|port| settings.reached_at.unwrap_or_else(|| port.to_string()));
     let listening = doors.entrances.listen(&app, &stop);
+    let keeping = tokio::spawn(jobs::keep(Arc::clone(&app)));
+    let announcing = tokio::spawn(jobs::announce(Arc::clone(&app), service));
     let deciding = tokio::spawn(exchange::decide(Arc::clone(&app), settings.source, secret));
     let delivering = tokio::spawn(courier::run(Arc::clone(&app)));
     shutdown.cancelled().await;
     app.phase.send_replace(Phase::Ended);
-    deciding.abort();
+    for task in [deciding, keeping, announcing] {
+        task.abort();
+    }
     app.reports.delivered(LAST_DELIVERY).await;
     delivering.abort();
     stop.cancel();

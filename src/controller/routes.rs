@@ -8,10 +8,19 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{build, events, finish, params, report};
+use super::{build, events, finish, jobs, params, report};
 
 /// The routes of one door.
 pub(super) fn routes(door: Door) -> Router {
+    finished(shared(), door)
+}
+
+/// Those of a port: the build that started this service comes in there.
+pub(super) fn of_port(door: Door) -> Router {
+    finished(shared().route("/v1/service", get(jobs::serve)), door)
+}
+
+fn shared() -> Router<Door> {
     Router::new()
         .route("/v1/build", get(build::build))
         .route("/v1/workspace", get(build::workspace))
@@ -22,6 +31,15 @@ pub(super) fn routes(door: Door) -> Router {
         .route("/v1/events", get(events::read).post(events::write))
         .route("/v1/report", post(report::report))
         .route("/v1/finish", post(finish::finish))
+        .route("/v1/job", get(jobs::own))
+        .route("/v1/jobs", get(jobs::all).post(jobs::make))
+        .route("/v1/jobs/{name}", get(jobs::one).delete(jobs::stop))
+        .route("/v1/jobs/{name}/log", get(jobs::log))
+        .route("/v1/jobs/{name}/connect", get(jobs::connect))
+}
+
+fn finished(router: Router<Door>, door: Door) -> Router {
+    router
         .fallback(nowhere)
         .method_not_allowed_fallback(otherwise)
         .layer(CatchPanicLayer::new())

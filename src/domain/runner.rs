@@ -19,6 +19,10 @@ pub const TOKEN: &str = "albatros.token";
 pub const TRUSTED_SOCKET: &str = "albatros-trusted.sock";
 /// In `$NOMAD_ALLOC_DIR` until the script starts: the token of the trusted tasks. Removed by the controller.
 pub const TRUSTED_TOKEN: &str = "albatros-trusted.token";
+/// In `$NOMAD_ALLOC_DIR` of a service: a connection that is answered with [`SERVICE_READY`] leads to its port.
+pub const SERVICE_SOCKET: &str = "service.sock";
+/// The first byte of a connection to [`SERVICE_SOCKET`], once the service has taken it; without it there is none.
+pub const SERVICE_READY: u8 = b'+';
 /// In `$NOMAD_ALLOC_DIR`: the clean checkout.
 pub const WORKSPACE: &str = "workspace";
 /// In `$NOMAD_ALLOC_DIR`: where `albatros` is for the script.

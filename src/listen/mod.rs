@@ -2,6 +2,7 @@
 //! wait.
 
 mod outlet;
+mod tunnel;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use outlet::Outlet;
+
+pub(crate) use tunnel::splice;
 
 /// Out of file descriptors: wait a little instead of spinning.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -23,6 +23,11 @@ impl<S> Outlet<S> {
         Self { stream, limit, stalled: None }
     }
 
+    /// The stream alone, whose writes wait as long as they like.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// Passes on what a write came to, and fails one that waits for too long.
     fn within<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {

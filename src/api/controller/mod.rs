@@ -1,6 +1,7 @@
 //! The API of a build's controller, as the sidecar, `exec` and the verbs in a build use it.
 
 mod address;
+mod jobs;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::domain::runner::Ended;
 use crate::domain::secret::Secret;
 
 pub use address::{AddressError, ControllerAddress, Reach};
+pub use jobs::{LogStream, TUNNEL};
 pub use wire::{Build, Reported, Workspace};
 
 /// Longer than the controller holds any request but `finish`.
@@ -128,9 +130,22 @@ impl Controller {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, ControllerError> {
+        self.allowed(request, StatusCode::is_success).await
+    }
+
+    /// The same where the connection is to become something else.
+    async fn open(&self, request: RequestBuilder) -> Result<Response, ControllerError> {
+        self.allowed(request, |status| *status == StatusCode::SWITCHING_PROTOCOLS).await
+    }
+
+    async fn allowed(
+        &self,
+        request: RequestBuilder,
+        good: impl Fn(&StatusCode) -> bool,
+    ) -> Result<Response, ControllerError> {
         let response = request.send().await.map_err(|error| ControllerError::NoAnswer(HttpError::no_answer(error)))?;
         let status = response.status();
-        if status.is_success() {
+        if good(&status) {
             return Ok(response);
         }
         let body = Answer::read(response, ANSWER_MOST).await.map_err(ControllerError::NoAnswer)?.body;

@@ -24,6 +24,8 @@ pub struct ControllerSettings {
     pub facts: Facts,
     /// `ALBATROS_CONTROLLER_LISTEN`.
     pub listen: Option<SocketAddr>,
+    /// `NOMAD_HOST_ADDR_service`, `NOMAD_ADDR_service`: that port, as others reach it.
+    pub reached_at: Option<String>,
     /// Where to ask for a session, or why there is nowhere to ask.
     pub session: Result<SessionSettings, &'static str>,
 }
@@ -54,6 +56,7 @@ pub fn controller(environment: Environment<'_>) -> Result<ControllerSettings, Se
         build,
         facts: facts(from)?,
         listen: listen.transpose()?,
+        reached_at: from.text("NOMAD_HOST_ADDR_service").or_else(|| from.text("NOMAD_ADDR_service")),
         session: session(from)?,
     })
 }

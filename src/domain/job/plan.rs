@@ -244,7 +244,7 @@ mod tests {
             ("a:\n  script: x\n  script: y\n", 3, "script"),
             ("a:\n  name: b\n", 2, "name"),
             ("a b: {script: x}\n", 1, "expected 1 to 64"),
-            ("a:\n  needs: lint\n", 2, "needs"),
+            ("a:\n  needs: lint\n", 2, "sequence"),
             ("a:\n  timeout: soon\n", 2, "duration"),
             ("jobs: []\na: {script: x}\n", 0, "beside"),
             ("a:\n  when: sometimes\n", 2, "sometimes"),

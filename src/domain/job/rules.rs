@@ -1,12 +1,8 @@
-//! What a job may say of itself.
+//! What a job may say of its artifacts, caches and lists, beside what [`JobSpec::check`] looks at.
 
-use super::JobSpec;
+use super::{JobSpec, SpecError};
 use crate::domain::params;
 
-/// A job as JSON, bytes: it stands in the registry.
-pub(super) const SPEC_MOST: usize = 64 * 1024;
-/// An image's name, bytes.
-const IMAGE_MOST: usize = 512;
 /// A path, bytes.
 const PATH_MOST: usize = 4096;
 /// Entries of any list.
@@ -15,35 +11,20 @@ const LIST_MOST: usize = 256;
 /// Why a job is wrong by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Two things to do.
-    #[error("give either `command` or `script`")]
-    Both,
-    /// The program has no name.
-    #[error("the first word of `command` is empty")]
-    NoProgram,
+    /// serve would say the same.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// A script that says nothing.
     #[error("`script` is empty")]
     NoScript,
-    /// Where does it serve?
-    #[error("a service needs `port`, where it listens on 127.0.0.1")]
-    NoPort,
-    /// A port of nothing.
-    #[error("`port` is for a service: say `service: true` too")]
-    NoService,
     /// It never ends with success.
     #[error("a service puts no artifacts: nothing is kept of what was stopped")]
     ServicePuts,
-    /// Nomad would have none of it.
-    #[error("`image` is a name of at most {IMAGE_MOST} bytes, without spaces and control characters")]
-    Image,
-    /// Not a variable.
-    #[error("`{0}` is no name of a variable that a job may set")]
-    Name(String),
-    /// No program can be given this.
-    #[error("`{0}` holds a NUL byte")]
-    Nul(&'static str),
+    /// Not a parameter that may become a variable.
+    #[error("params: `{0}` is no name of a variable that a job may be given")]
+    Param(String),
     /// Outside, or nowhere.
-    #[error("`{0:.100}`: expected a path below the working directory")]
+    #[error("`{0}`: expected a path below the working directory")]
     Path(String),
     /// Nothing is named.
     #[error("`{0}` names no path")]
@@ -51,63 +32,25 @@ pub enum Fault {
     /// Too long a list.
     #[error("`{0}` has more than {LIST_MOST} entries")]
     Long(&'static str),
-    /// Too large.
-    #[error("it is larger than {SPEC_MOST} bytes")]
-    Large,
 }
 
 /// Everything that is wrong with a job by itself.
 pub(super) fn faults(job: &JobSpec) -> Vec<Fault> {
-    let mut faults = work(job);
-    faults.extend(service(job));
-    faults.extend(names(job));
-    faults.extend(paths(job));
-    faults.extend(sizes(job));
-    faults
-}
-
-fn work(job: &JobSpec) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    if job.script.is_some() && !job.command.is_empty() {
-        faults.push(Fault::Both);
-    }
-    if job.command.first().is_some_and(String::is_empty) {
-        faults.push(Fault::NoProgram);
-    }
+    let mut faults: Vec<Fault> = job.check().err().map(Fault::Spec).into_iter().collect();
     if job.script.as_ref().is_some_and(|script| script.trim().is_empty()) {
         faults.push(Fault::NoScript);
     }
-    if job.command.iter().any(|word| word.contains('\0')) {
-        faults.push(Fault::Nul("command"));
+    if job.service && !job.put.is_empty() {
+        faults.push(Fault::ServicePuts);
     }
-    if job.env.values().any(|value| value.contains('\0')) {
-        faults.push(Fault::Nul("env"));
-    }
-    let odd = |c: char| c.is_control() || c.is_whitespace();
-    if job.image.as_ref().is_some_and(|image| image.is_empty() || image.len() > IMAGE_MOST || image.contains(odd)) {
-        faults.push(Fault::Image);
-    }
-    faults
-}
-
-fn service(job: &JobSpec) -> Option<Fault> {
-    match (job.service, job.port) {
-        (true, None | Some(0)) => Some(Fault::NoPort),
-        (false, Some(_)) => Some(Fault::NoService),
-        (true, Some(_)) if !job.put.is_empty() => Some(Fault::ServicePuts),
-        (true, Some(_)) | (false, None) => None,
-    }
-}
-
-fn names(job: &JobSpec) -> Vec<Fault> {
-    let wrong = |name: &&String| {
-        let odd = |c: char| c == '=' || c.is_control() || c.is_whitespace();
-        let ours = ["ALBATROS_", "NOMAD_", "SECRET_PATH"].iter().any(|start| name.starts_with(start));
-        name.is_empty() || name.contains(odd) || ours
+    let odd = |name: &&String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        name.is_empty() || !name.chars().all(plain) || params::forbidden(name)
     };
-    let env = job.env.keys().filter(wrong);
-    let params = job.params.iter().filter(|name| wrong(name) || params::forbidden(name));
-    env.chain(params).map(|name| Fault::Name(name.chars().take(100).filter(|c| !c.is_control()).collect())).collect()
+    faults.extend(job.params.iter().filter(odd).map(|name| Fault::Param(shown(name))));
+    faults.extend(paths(job));
+    faults.extend(sizes(job));
+    faults
 }
 
 fn paths(job: &JobSpec) -> Vec<Fault> {
@@ -143,9 +86,5 @@ fn sizes(job: &JobSpec) -> Vec<Fault> {
         ("caches", job.caches.iter().map(|it| it.paths.len() + it.hash.len() + it.fallback.len()).sum()),
     ];
     let long = lists.into_iter().filter(|(_, count)| *count > LIST_MOST);
-    let mut faults: Vec<_> = long.map(|(name, _)| Fault::Long(name)).collect();
-    if serde_json::to_vec(job).map_or(usize::MAX, |bytes| bytes.len()) > SPEC_MOST {
-        faults.push(Fault::Large);
-    }
-    faults
+    long.map(|(name, _)| Fault::Long(name)).collect()
 }

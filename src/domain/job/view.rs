@@ -41,7 +41,7 @@ pub struct JobView {
 
 /// All jobs of a build: `GET /v1/jobs`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Jobs {
+pub struct Shown {
     /// Grows with each change; `?since=` waits for a larger one.
     pub version: u64,
     /// In the order in which they were given.

@@ -96,6 +96,7 @@ async fn start_in(folder: TempDir, dir: PathBuf, source: Source) -> Running {
         build: "builder/dispatch-1-a".to_owned(),
         facts: facts(false),
         listen: None,
+        reached_at: None,
         source,
     };
     let stop = shutdown.clone();

@@ -7,7 +7,7 @@ mod tests;
 
 use super::graph::{Graph, GraphError};
 use super::view::JobView;
-use super::{JobSpec, When};
+use super::{Job, JobSpec, JobState, When};
 use crate::domain::id::JobName;
 
 /// What serve says of a job.
@@ -25,6 +25,40 @@ pub struct Seen {
     pub exit_code: Option<i64>,
     /// It is a service, and takes connections.
     pub ready: bool,
+}
+
+impl From<&Job> for Seen {
+    fn from(job: &Job) -> Self {
+        Self {
+            build: job.build.as_ref().map(ToString::to_string),
+            state: word(job.state).to_owned(),
+            reason: job.reason.clone(),
+            ended: job.ended,
+            exit_code: job.exit_code,
+            ready: job.ready,
+        }
+    }
+}
+
+/// As it is shown: `waiting` is for what a job needs.
+fn word(state: JobState) -> &'static str {
+    match state {
+        JobState::Held => "held",
+        JobState::Claimed => "claimed",
+        JobState::Queued => "queued",
+        JobState::Unplaceable => "unplaceable",
+        JobState::Preparing => "preparing",
+        JobState::Running => "running",
+        JobState::Waiting => "unknown",
+        JobState::Success => "success",
+        JobState::Failure => "failure",
+        JobState::Oom => "oom",
+        JobState::Timeout => "timeout",
+        JobState::Cancelled => "cancelled",
+        JobState::Infra => "infra",
+        JobState::Lost => "lost",
+        JobState::Expired => "expired",
+    }
 }
 
 /// How far one is.
@@ -49,6 +83,8 @@ struct Member {
     seen: Seen,
     /// Why it is to be stopped.
     stop: Option<String>,
+    /// serve was told so.
+    told: bool,
     was_ready: bool,
 }
 
@@ -78,7 +114,8 @@ impl Board {
     pub fn add(&mut self, jobs: Vec<JobSpec>) -> Result<(), GraphError> {
         let known: Vec<&JobSpec> = self.members.iter().map(|member| &member.spec).collect();
         let graph = Graph::check(jobs, &known)?;
-        let member = |spec| Member { spec, at: At::Waiting, seen: Seen::default(), stop: None, was_ready: false };
+        let member =
+            |spec| Member { spec, at: At::Waiting, seen: Seen::default(), stop: None, told: false, was_ready: false };
         self.members.extend(graph.into_jobs().into_iter().map(member));
         self.settle();
         Ok(())
@@ -108,6 +145,20 @@ impl Board {
         self.over(name, "cancelled", &reason);
     }
 
+    /// serve has taken it down that a job is to stop.
+    pub fn told(&mut self, name: &JobName) {
+        if let Some(member) = self.member(name) {
+            member.told = true;
+        }
+    }
+
+    /// Why a job has not been started yet, for people.
+    pub fn trouble(&mut self, name: &JobName, reason: &str) {
+        if let Some(member) = self.member(name).filter(|member| member.at == At::Starting) {
+            reason.clone_into(&mut member.seen.reason);
+        }
+    }
+
     fn over(&mut self, name: &JobName, state: &str, reason: &str) {
         let (state, reason) = (state.to_owned(), reason.to_owned());
         self.observe(name, Seen { state, reason, ended: true, ..Seen::default() });
@@ -133,9 +184,10 @@ impl Board {
         self.members.iter().filter(wanted).map(|member| &member.spec)
     }
 
-    /// Those that serve is to stop.
+    /// Those that serve is to stop, and does not know of.
     pub fn stopping(&self) -> impl Iterator<Item = &JobName> {
-        let wanted = |member: &&Member| matches!(member.at, At::Starting | At::Open) && member.stop.is_some();
+        let open = |member: &&Member| matches!(member.at, At::Starting | At::Open);
+        let wanted = move |member: &&Member| open(member) && member.stop.is_some() && !member.told;
         self.members.iter().filter(wanted).map(|member| &member.spec.name)
     }
 
@@ -259,7 +311,7 @@ impl Member {
         let seen = &self.seen;
         let (state, reason) = match &self.at {
             At::Waiting => ("waiting", String::new()),
-            At::Starting => ("starting", String::new()),
+            At::Starting => ("starting", seen.reason.clone()),
             At::Skipped { reason, .. } => ("skipped", reason.clone()),
             At::Ended if self.spec.service && self.stop.is_none() && seen.reason.is_empty() => {
                 (seen.state.as_str(), "the service ended by itself".to_owned())

@@ -274,11 +274,11 @@ fn everything_that_is_wrong_is_named_at_once() {
         "job c: its name is used twice",
         "job c: a service needs `port`",
         "job d: `when: failure`",
-        "job d: `port` is for a service",
+        "job d: port: only a service",
         "jobs e and f both put the artifact out",
         "job f: `../y`",
         "job g gets the artifact out",
-        "job h: `NOMAD_TOKEN`",
+        "job h: env: NOMAD_TOKEN",
     ] {
         assert!(error.contains(words), "{words} in {error}");
     }

@@ -1,0 +1,169 @@
+//! The log of a job, as serve streams it; a stream that breaks is taken up again where it broke.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Buf as _, Bytes};
+use futures_util::stream;
+use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{sleep, timeout};
+
+use super::super::access::Script;
+use super::super::answer::Refusal;
+use super::super::exchange::Pause;
+use super::super::{Phase, SharedApp};
+use super::ask::{find, unknown};
+use crate::api::session::jobs::JobLog;
+use crate::domain::id::JobName;
+
+/// A job that has ended and whose log says nothing for so long is asked for again.
+const SILENT: Duration = Duration::from_secs(15);
+/// So often without a byte in between; then the log is given up.
+const TRIES: u32 = 20;
+
+#[derive(Deserialize)]
+pub(in super::super) struct Wanted {
+    #[serde(default)]
+    log: Stream,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stream {
+    #[default]
+    Stdout,
+    Stderr,
+}
+
+/// `GET /v1/jobs/{name}/log`: from the first byte, live, until the job has ended.
+pub(in super::super) async fn log(
+    Script(app): Script,
+    Path(name): Path<JobName>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let wrong = |_error| Refusal::new(StatusCode::BAD_REQUEST, "expected ?log=stdout or ?log=stderr");
+    let Query(wanted) = query.map_err(wrong)?;
+    find(&app.jobs.shown.borrow(), &name).ok_or_else(unknown)?;
+    let place = std::sync::Arc::clone(&app.jobs.logs).try_acquire_owned();
+    let place = place.map_err(|_full| Refusal::busy("too many logs are read at once"))?;
+    let reading = Reading { app, name, log: wanted.log, upstream: None, passed: 0, skip: 0, tries: 0, _place: place };
+    let pieces = stream::unfold(Some(reading), |reading| async move {
+        let mut reading = reading?;
+        match reading.next().await {
+            Next::Piece(piece) => Some((Ok::<_, Infallible>(piece), Some(reading))),
+            Next::Last(words) => Some((Ok(words), None)),
+            Next::End => None,
+        }
+    });
+    Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], Body::from_stream(pieces)).into_response())
+}
+
+/// One reader's place in a job's log.
+struct Reading {
+    app: SharedApp,
+    name: JobName,
+    log: Stream,
+    upstream: Option<JobLog>,
+    /// Bytes that the reader has.
+    passed: u64,
+    /// Of what comes now, bytes that the reader has.
+    skip: u64,
+    tries: u32,
+    _place: OwnedSemaphorePermit,
+}
+
+enum Next {
+    Piece(Bytes),
+    /// And that is all.
+    Last(Bytes),
+    End,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Next {
+        let mut phase = self.app.phase.subscribe();
+        tokio::select! {
+            next = self.piece() => next,
+            _ = phase.wait_for(|phase| *phase != Phase::Running) => Next::End,
+        }
+    }
+
+    async fn piece(&mut self) -> Next {
+        let mut pause = Pause::default();
+        loop {
+            let Some(upstream) = &mut self.upstream else {
+                if !self.started().await {
+                    return Next::End;
+                }
+                if let Err(why) = self.open().await {
+                    self.tries += 1;
+                    if self.tries >= TRIES && self.ended() {
+                        return Next::Last(Bytes::from(format!(
+                            "albatros: the rest of this log cannot be read: {why}\n"
+                        )));
+                    }
+                    sleep(pause.next(None)).await;
+                }
+                continue;
+            };
+            match timeout(SILENT, upstream.next()).await {
+                Ok(Ok(Some(mut piece))) => {
+                    let known = self.skip.min(piece.len() as u64);
+                    self.skip -= known;
+                    piece.advance(usize::try_from(known).unwrap_or(usize::MAX));
+                    if !piece.is_empty() {
+                        (self.passed, self.tries) = (self.passed + piece.len() as u64, 0);
+                        return Next::Piece(piece);
+                    }
+                }
+                Ok(Ok(None)) => return Next::End,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, job = %self.name, "a job's log broke off");
+                    (self.upstream, self.tries) = (None, self.tries + 1);
+                    sleep(pause.next(None)).await;
+                }
+                // A script may well say nothing for a while.
+                Err(_silent) if self.ended() => {
+                    (self.upstream, self.tries) = (None, self.tries + 1);
+                    if self.tries >= TRIES {
+                        return Next::End;
+                    }
+                }
+                Err(_silent) => {}
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Result<(), String> {
+        let link = self.app.link().await.map_err(|_refusal| "the build has no session".to_owned())?;
+        let log = match self.log {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        };
+        let asked = link.server.job_log(&link.claim, &link.secret, &self.name, &[("log", log), ("raw", "1")]).await;
+        let upstream = asked.map_err(|error| error.to_string())?;
+        (self.upstream, self.skip) = (Some(upstream), self.passed);
+        Ok(())
+    }
+
+    /// Waits until there is a job at serve; false if there never will be.
+    async fn started(&self) -> bool {
+        let mut shown = self.app.jobs.shown.subscribe();
+        let known = shown.wait_for(|shown| {
+            find(shown, &self.name).is_none_or(|job| !matches!(job.state.as_str(), "waiting" | "starting"))
+        });
+        let shown = known.await;
+        shown.is_ok_and(|shown| find(&shown, &self.name).is_some_and(|job| job.state != "skipped"))
+    }
+
+    fn ended(&self) -> bool {
+        find(&self.app.jobs.shown.borrow(), &self.name).is_none_or(|job| job.ended)
+    }
+}
