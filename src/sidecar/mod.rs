@@ -3,11 +3,12 @@
 //! | role | task | what it does |
 //! |---|---|---|
 //! | [`prepare`] | `prepare`, before the script | the workspace |
-//! | [`watch`] | `sidecar`, beside the script | the size of the build's files |
+//! | [`watch`] | `sidecar`, beside the script | the size of the build's files, the archive of its log |
 //! | [`exec`] | `executor` | runs `.albatros` and hands its exit code on |
 
 mod checkout;
 pub mod exec;
+mod log;
 pub(crate) mod pack;
 pub mod prepare;
 mod said;

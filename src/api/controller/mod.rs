@@ -2,6 +2,7 @@
 
 mod address;
 mod jobs;
+mod log;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use rustix::fs::fstatvfs;
 use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
 
+use super::log::{Logs, Over};
 use super::stops::Stops;
 use super::trusted::{self, TrustedError};
 use super::{reasons, say};
@@ -70,15 +71,13 @@ impl WatchError {
 pub async fn run(settings: &WatchSettings) -> u8 {
     trusted::close_to_others();
     let done = match Stops::listen() {
-        Ok(mut stops) => tokio::select! {
-            done = steps(settings) => done,
-            _signal = stops.next() => return 0,
-        },
+        Ok(stops) => steps(settings, stops).await,
         Err(error) => Err(WatchError::Signals(error)),
     };
     match done {
-        Ok(outgrown) => {
-            say(&outgrown);
+        Ok(End::Told) => 0,
+        Ok(End::Outgrown(sentence)) => {
+            say(&sentence);
             Ended::DiskFull.code()
         }
         Err(error) => {
@@ -88,21 +87,49 @@ pub async fn run(settings: &WatchSettings) -> u8 {
     }
 }
 
-/// Gives the sentence that says what has outgrown what.
-async fn steps(settings: &WatchSettings) -> Result<String, WatchError> {
+/// Why a watch has ended.
+enum End {
+    /// The script has ended, and Nomad says so.
+    Told,
+    /// What has outgrown what.
+    Outgrown(String),
+}
+
+async fn steps(settings: &WatchSettings, mut stops: Stops) -> Result<End, WatchError> {
     // Before the script starts there is nothing in it that could mislead us, and later no path is looked up.
     let root = trusted::directory(&settings.alloc_dir).map_err(WatchError::Open)?;
-    let mut files = Files::new(root)?;
-    let controller = trusted::join(&settings.alloc_dir).await?;
-    trusted::ask(|| controller.attach()).await.map_err(WatchError::Attach)?;
-    tokio::select! {
-        never = still_there(&controller) => match never {},
-        outgrown = async {
-            match settings.limit {
-                Some(limit) => files.outgrow(limit).await,
-                None => std::future::pending().await,
-            }
-        } => outgrown,
+    let (mut files, logs) = (Files::new(root)?, Logs::open(&settings.alloc_dir));
+    let attached = async {
+        let controller = trusted::join(&settings.alloc_dir).await?;
+        trusted::ask(|| controller.attach()).await.map_err(WatchError::Attach)?;
+        Ok::<_, WatchError>(controller)
+    };
+    let controller = tokio::select! {
+        controller = attached => controller?,
+        _signal = stops.next() => return Ok(End::Told),
+    };
+    let over = Over::default();
+    let archive = logs.keep(&controller, over.clone());
+    let watch = async {
+        let ended = tokio::select! {
+            never = still_there(&controller) => match never {},
+            outgrown = outgrow(&mut files, settings.limit) => outgrown.map(End::Outgrown),
+            _signal = stops.next() => Ok(End::Told),
+        };
+        if !matches!(ended, Ok(End::Told)) {
+            over.hurry.cancel();
+        }
+        over.script.cancel();
+        ended
+    };
+    // The script has ended, or is about to: the rest of its log is taken, within a bound of its own.
+    tokio::join!(watch, archive).0
+}
+
+async fn outgrow(files: &mut Files, limit: Option<Size>) -> Result<String, WatchError> {
+    match limit {
+        Some(limit) => files.outgrow(limit).await,
+        None => std::future::pending().await,
     }
 }
 
