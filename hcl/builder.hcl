@@ -137,7 +137,8 @@ job "builder" {
     task "controller" {
       driver       = "docker"
       user         = "65534:65534"
-      kill_timeout = "5s"
+      # Time to take the rest of the log to the archive; Nomad allows no more unless its clients say so.
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -189,7 +190,7 @@ job "builder" {
     task "sidecar" {
       driver       = "docker"
       user         = "root"
-      kill_timeout = "5s"
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true

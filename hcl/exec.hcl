@@ -110,7 +110,8 @@ job "builder" {
 
     task "controller" {
       driver       = var.driver
-      kill_timeout = "5s"
+      # Time to take the rest of the log to the archive; Nomad allows no more unless its clients say so.
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -159,7 +160,7 @@ job "builder" {
 
     task "sidecar" {
       driver       = var.driver
-      kill_timeout = "5s"
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true

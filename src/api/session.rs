@@ -2,6 +2,7 @@
 
 pub mod blobs;
 pub mod jobs;
+mod log;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -16,6 +16,7 @@ mod folder;
 mod jobs;
 mod junit;
 mod link;
+mod log;
 mod params;
 mod pieces;
 mod report;
@@ -44,13 +45,18 @@ use doors::{Doors, Tokens};
 use folder::Folder;
 use jobs::Jobs;
 use link::Link;
+use log::Logs;
 use reports::Reports;
 use ring::Ring;
 use session::Session;
 use upstream::Upstream;
 
-/// A report that has not been delivered by then stays behind: the process must end within two seconds of its signal.
+/// A report that has not been delivered by then stays behind: without a log to be archived the process must end within two
+/// seconds of its signal.
 const LAST_DELIVERY: Duration = Duration::from_secs(1);
+/// The sidecar gets its signal at the same time, and reads the rest of the log then: a little longer than it takes for that
+/// at most, and less than the `kill_timeout` of our builders.
+const LAST_CHUNKS: Duration = Duration::from_secs(22);
 /// Files of test results that are read at once.
 const UPLOADS: usize = 2;
 
@@ -119,6 +125,7 @@ pub(crate) struct App {
     pub(crate) attached: watch::Sender<bool>,
     pub(crate) events: Ring,
     pub(crate) reports: Reports,
+    pub(crate) logs: Logs,
     pub(crate) uploads: Arc<Semaphore>,
     /// Good once the session is granted: [`App::link`].
     link: Option<Link>,
@@ -128,7 +135,8 @@ pub(crate) struct App {
 /// Shared by all tasks of a controller.
 pub(crate) type SharedApp = Arc<App>;
 
-/// Serves a build's API until `shutdown`, and for two seconds more at most.
+/// Serves a build's API until `shutdown`, and for two seconds more at most; longer only where the rest of a log is to be
+/// archived.
 ///
 /// # Errors
 /// When the sockets or tokens cannot be made.
@@ -146,6 +154,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         attached: watch::channel(false).0,
         events: Ring::default(),
         reports: Reports::default(),
+        logs: Logs::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         link: Link::of(&settings.source, &secret),
         jobs: Jobs::default(),
@@ -158,6 +167,10 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let deciding = tokio::spawn(exchange::decide(Arc::clone(&app), settings.source, secret));
     let delivering = tokio::spawn(courier::run(Arc::clone(&app)));
     shutdown.cancelled().await;
+    app.phase.send_modify(|phase| *phase = (*phase).max(Phase::Finished));
+    if !app.logs.kept(LAST_CHUNKS).await {
+        tracing::warn!("the end of the log could not be archived in time");
+    }
     app.phase.send_replace(Phase::Ended);
     for task in [deciding, keeping, announcing] {
         task.abort();

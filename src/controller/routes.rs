@@ -3,12 +3,13 @@
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
 use super::{build, events, finish, jobs, params, report};
+use super::{build, events, finish, log, params, report};
 
 /// The routes of one door.
 pub(super) fn routes(door: Door) -> Router {
@@ -30,6 +31,9 @@ fn shared() -> Router<Door> {
         .route("/v1/params/{name}", get(params::one))
         .route("/v1/events", get(events::read).post(events::write))
         .route("/v1/report", post(report::report))
+        .route("/v1/masks", get(log::masks))
+        .route("/v1/log/{stream}/{offset}", put(log::put))
+        .route("/v1/log/{stream}/end", post(log::end))
         .route("/v1/finish", post(finish::finish))
         .route("/v1/job", get(jobs::own))
         .route("/v1/jobs", get(jobs::all).post(jobs::make))

@@ -1,8 +1,11 @@
 //! serve, as the one build sees it that this controller is of.
 
+use bytes::Bytes;
+
 use super::Source;
 use crate::api::session::{SessionError, SessionServer};
 use crate::domain::id::ClaimId;
+use crate::domain::log_chunk::{End, Stream};
 use crate::domain::report::Report;
 use crate::domain::secret::Secret;
 
@@ -32,5 +35,13 @@ impl Upstream {
 
     pub(super) async fn report(&self, report: &Report) -> Result<(), SessionError> {
         self.server.report(&self.claim, &self.secret, report).await
+    }
+
+    pub(super) async fn put_log(&self, stream: Stream, offset: u64, chunk: Bytes) -> Result<(), SessionError> {
+        self.server.put_log(&self.claim, &self.secret, (stream, offset), chunk).await
+    }
+
+    pub(super) async fn end_log(&self, stream: Stream, end: End) -> Result<(), SessionError> {
+        self.server.end_log(&self.claim, &self.secret, stream, end).await
     }
 }
