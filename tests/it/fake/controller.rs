@@ -4,10 +4,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use albatros::domain::log_chunk::{Chunk, Joiner};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -30,6 +34,8 @@ pub(crate) struct Answers {
     pub(crate) params_status: Option<u16>,
     /// `POST /v1/finish` fails.
     pub(crate) finish_fails: bool,
+    /// `GET /v1/masks`; none: logs are archived nowhere.
+    pub(crate) masks: Option<Vec<&'static str>>,
 }
 
 /// A controller in this process, in an allocation's directory.
@@ -43,12 +49,22 @@ struct Inner {
     alloc: PathBuf,
     answers: Mutex<Answers>,
     calls: watch::Sender<Vec<String>>,
+    chunks: Mutex<Vec<Chunk>>,
+    ends: watch::Sender<Vec<(String, u64)>>,
+    /// Calls about logs are answered with 503.
+    busy: watch::Sender<bool>,
 }
 
 impl FakeController {
     pub(crate) fn start(alloc: &Path, answers: Answers) -> Self {
-        let state =
-            Arc::new(Inner { alloc: alloc.to_owned(), answers: Mutex::new(answers), calls: watch::Sender::default() });
+        let state = Arc::new(Inner {
+            alloc: alloc.to_owned(),
+            answers: Mutex::new(answers),
+            calls: watch::Sender::default(),
+            chunks: Mutex::default(),
+            ends: watch::Sender::default(),
+            busy: watch::Sender::default(),
+        });
         serve(&alloc.join("albatros.sock"), 0o666, Router::new().fallback(script).with_state(Arc::clone(&state)));
         serve(
             &alloc.join("albatros-trusted.sock"),
@@ -66,6 +82,29 @@ impl FakeController {
         let mut calls = self.state.calls.subscribe();
         let called = calls.wait_for(|calls| calls.iter().any(|one| one == call));
         tokio::time::timeout(std::time::Duration::from_secs(60), called).await.expect(call).unwrap();
+    }
+
+    /// From now on, or no longer, calls about logs are answered with 503.
+    pub(crate) fn busy(&self, busy: bool) {
+        self.state.busy.send_replace(busy);
+    }
+
+    /// The text of the chunks of standard output that have come, put together.
+    pub(crate) fn archived(&self) -> String {
+        let mut chunks = self.state.chunks.lock().unwrap().clone();
+        chunks.sort_by_key(|chunk| chunk.offset);
+        let mut joiner = Joiner::default();
+        let mut text = Vec::new();
+        for joined in chunks.into_iter().map(|chunk| joiner.take(chunk)) {
+            assert_eq!(joined.missing, 0);
+            text.extend(joined.chunk.iter().flat_map(|chunk| chunk.text.to_vec()));
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    /// The length that the end of standard output's log has told, if it has come.
+    pub(crate) fn archived_end(&self) -> Option<u64> {
+        self.state.ends.borrow().iter().find(|(stream, _)| stream == "stdout").map(|(_, length)| *length)
     }
 
     pub(crate) fn calls(&self) -> Vec<String> {
@@ -108,7 +147,13 @@ async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, heade
     }
 }
 
-async fn trusted(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn trusted(
+    State(inner): State<Arc<Inner>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let call = match noted(&inner, &method, &uri, &headers, TRUSTED) {
         Ok(call) => call,
         Err(refusal) => return refusal,
@@ -131,8 +176,36 @@ async fn trusted(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, head
             StatusCode::NO_CONTENT.into_response()
         }
         "GET /v1/build" => axum::Json(answers.workspace["build"].clone()).into_response(),
+        "GET /v1/masks" => match answers.masks {
+            Some(masks) => {
+                axum::Json(masks.iter().map(|mask| STANDARD.encode(mask)).collect::<Vec<_>>()).into_response()
+            }
+            None => problem(404, "about:blank"),
+        },
+        call if call.contains(" /v1/log/") => log(&inner, call, &body),
         _ => problem(404, "about:blank"),
     }
+}
+
+fn log(inner: &Inner, call: &str, body: &Bytes) -> Response {
+    if *inner.busy.borrow() {
+        return problem(503, "urn:albatros:waiting");
+    }
+    let mut words = call.split('/').skip(3);
+    match (words.next().unwrap(), words.next().unwrap()) {
+        (stream, "end") => {
+            let end: Value = serde_json::from_slice(body).unwrap();
+            inner.ends.send_modify(|ends| ends.push((stream.to_owned(), end["length"].as_u64().unwrap())));
+        }
+        (stream, offset) => {
+            let chunk = Chunk::from_wire(body).unwrap();
+            assert_eq!(chunk.offset, offset.parse::<u64>().unwrap());
+            if stream == "stdout" {
+                inner.chunks.lock().unwrap().push(chunk);
+            }
+        }
+    }
+    StatusCode::NO_CONTENT.into_response()
 }
 
 fn problem(status: u16, kind: &str) -> Response {

@@ -2,6 +2,7 @@
 
 mod credential;
 mod executor;
+mod logs;
 mod network;
 mod prepared;
 mod refused;
