@@ -8,8 +8,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{build, events, finish, jobs, params, report};
-use super::{build, events, finish, log, params, report};
+use super::{build, events, finish, jobs, log, params, report};
 
 /// The routes of one door.
 pub(super) fn routes(door: Door) -> Router {
