@@ -58,7 +58,37 @@ variable "consul_addr" {
 variable "consul_variable" {
   type        = string
   default     = "nomad/jobs/albatros"
-  description = "The Nomad variable, if there is one, whose items consul_token, consul_cacert, consul_client_cert and consul_client_key Albatros shows to Consul."
+  description = "The Nomad variable, if there is one, whose items consul_token, consul_cacert, consul_client_cert and consul_client_key Albatros shows to Consul; and to the store its items aws_access_key_id and aws_secret_access_key."
+}
+
+variable "store" {
+  type        = string
+  default     = ""
+  description = "Where artifacts, caches and logs are kept: s3://bucket[/prefix], or file:///albatros with store_volume. Empty: nowhere, and a log is there as long as Nomad keeps it."
+}
+
+variable "store_volume" {
+  type        = string
+  default     = ""
+  description = "For file:///albatros, the volume of a node that is mounted there (hcl/volume/store.hcl). The driver raw_exec mounts none: it takes any folder of the node's that nobody may write."
+}
+
+variable "store_keep" {
+  type        = string
+  default     = "30d"
+  description = "How long what is in the store is kept."
+}
+
+variable "store_size" {
+  type        = string
+  default     = ""
+  description = "The most that is kept there, such as 500GiB: beyond it the oldest goes."
+}
+
+variable "s3" {
+  type        = map(string)
+  default     = {}
+  description = "For a bucket, AWS_REGION, and AWS_ENDPOINT_URL if it is not Amazon's. Its keys are the items aws_access_key_id and aws_secret_access_key of consul_variable."
 }
 
 variable "replicas" {
@@ -77,6 +107,15 @@ job "albatros" {
     network {
       port "http" {
         static = var.port
+      }
+    }
+
+    dynamic "volume" {
+      for_each = var.store_volume == "" ? [] : [var.store_volume]
+      labels   = ["store"]
+      content {
+        type   = "host"
+        source = volume.value
       }
     }
 
@@ -101,6 +140,14 @@ job "albatros" {
         }
       }
 
+      dynamic "volume_mount" {
+        for_each = var.store_volume == "" ? [] : ["store"]
+        content {
+          volume      = volume_mount.value
+          destination = "/albatros"
+        }
+      }
+
       # The policy that hcl/policy/nomad.hcl describes is bound to this job: no token to hand out.
       identity {
         env  = true
@@ -116,11 +163,18 @@ job "albatros" {
         CONSUL_HTTP_ADDR   = var.consul_addr
         # Logs while they are read. The agent's own TMPDIR, which tasks inherit, need not be writable or exist here.
         ALBATROS_SPOOL = "${NOMAD_TASK_DIR}"
+
+        ALBATROS_STORE      = var.store
+        ALBATROS_STORE_KEEP = var.store_keep
+        ALBATROS_STORE_SIZE = var.store_size
+        AWS_REGION          = lookup(var.s3, "AWS_REGION", "")
+        AWS_ENDPOINT_URL    = lookup(var.s3, "AWS_ENDPOINT_URL", "")
       }
 
-      # Nothing is set that the variable does not hold: a Consul without ACLs or certificates needs none of it.
+      # Nothing is set that the variable does not hold: a Consul without ACLs or certificates needs none of it, nor does a
+      # store of files.
       template {
-        destination = "${NOMAD_SECRETS_DIR}/consul.env"
+        destination = "${NOMAD_SECRETS_DIR}/keys.env"
         env         = true
         data        = <<EOT
 {{ if nomadVarExists "${var.consul_variable}" }}{{ with nomadVar "${var.consul_variable}" -}}
@@ -128,6 +182,8 @@ job "albatros" {
 {{ with .consul_cacert.Value }}CONSUL_CACERT={{ env "NOMAD_SECRETS_DIR" }}/consul_cacert{{ end }}
 {{ with .consul_client_cert.Value }}CONSUL_CLIENT_CERT={{ env "NOMAD_SECRETS_DIR" }}/consul_client_cert{{ end }}
 {{ with .consul_client_key.Value }}CONSUL_CLIENT_KEY={{ env "NOMAD_SECRETS_DIR" }}/consul_client_key{{ end }}
+{{ with .aws_access_key_id.Value }}AWS_ACCESS_KEY_ID={{ . }}{{ end }}
+{{ with .aws_secret_access_key.Value }}AWS_SECRET_ACCESS_KEY={{ . }}{{ end }}
 {{- end }}{{ end }}
 EOT
       }
@@ -143,7 +199,7 @@ EOT
 
       resources {
         cpu    = 200
-        memory = 128
+        memory = 256
       }
     }
   }

@@ -1,16 +1,13 @@
 # A builder with docker and a nix store that stays on the node: what one build has built, the next one finds.
 #
 # It is hcl/builder.hcl (the same tasks, the same variables) with /nix, a volume of the node, read-only in the script, and
-# with a nix daemon of the build's own, which alone writes there. On each node a volume named `nix` of these builds'
-# namespace, 20 GB or more on a file system of its own (what is built counts against no `disk`). NODE is the node's whole
-# id, of `nomad node status -verbose`:
+# with a nix daemon of the build's own, which alone writes there. On each node a volume named `nix` in these builds'
+# namespace, by running this once a node; what is built there counts against no `disk`:
 #
-#   printf '%s\n' 'name = "nix"' 'type = "host"' 'plugin_id = "mkdir"' 'node_id = "'$NODE'"' 'capability {' \
-#     'access_mode = "single-node-writer"' 'attachment_mode = "file-system"' '}' | nomad volume create -namespace ci -
+#   nomad volume create -namespace ci hcl/volume/nix.hcl
 #
-# or, before Nomad 1.10, host_volume "nix" { path = "/var/lib/albatros/nix" } in the client's configuration. Images need nix
-# programs outside of /nix, where the volume hides what an image has: Debian's package and Alpine's lie there, nixos/nix
-# does not do.
+# Images need nix programs outside of /nix, where the volume hides what an image has: Debian's package and Alpine's lie
+# there, nixos/nix does not do.
 #
 #   printf '%s\n' 'FROM debian:bookworm' 'RUN apt-get update && apt-get install -y --no-install-recommends nix-bin' \
 #     | docker build -t albatros-nix -
