@@ -10,16 +10,36 @@ use crate::sidecar::exec::DEFAULT_PATH;
 
 /// This program, also after its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";
+/// What docker and podman find their server, their credentials and their storage by.
+const CONTAINER_VARS: &[&str] = &[
+    "PATH",
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_CERT_PATH",
+    "DOCKER_TLS_VERIFY",
+    "CONTAINER_HOST",
+    "CONTAINER_CONNECTION",
+    "CONTAINERS_CONF",
+    "REGISTRY_AUTH_FILE",
+];
 
 /// `PATH`, `ALBATROS_PATH`, `ALBATROS_LOCAL_BUILDS`, and what gets git through to the outside.
 pub(super) fn machine(environment: Environment<'_>) -> Result<Machine, SettingsError> {
     let set = |name: &str| environment(name).filter(|value| !value.is_empty());
     let git_vars = GIT_VARS.iter().filter_map(|name| Some((OsString::from(name), OsString::from(set(name)?))));
+    let container_vars = CONTAINER_VARS.iter().filter_map(|name| Some((OsString::from(name), set(name)?.into())));
     Ok(Machine {
         program: PathBuf::from(PROGRAM),
         path: set("PATH").unwrap_or_else(|| DEFAULT_PATH.to_owned()).into(),
         script_path: set("ALBATROS_PATH").map(OsString::from),
         git_vars: git_vars.collect(),
+        container_vars: container_vars.collect(),
         builds: match set("ALBATROS_LOCAL_BUILDS") {
             Some(text) => builds(&text)?,
             None => std::thread::available_parallelism().map_or(1, usize::from),

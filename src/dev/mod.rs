@@ -6,7 +6,6 @@
 
 mod copy;
 mod delivery;
-mod files;
 mod home;
 mod kept;
 mod own;
@@ -36,6 +35,8 @@ pub struct Machine {
     pub script_path: Option<OsString>,
     /// What git alone is given: proxies, certificates.
     pub git_vars: Vec<(OsString, OsString)>,
+    /// What docker or podman are given: where they are, and their user's settings.
+    pub container_vars: Vec<(OsString, OsString)>,
     /// How many builds run at once.
     pub builds: usize,
 }

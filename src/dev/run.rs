@@ -9,7 +9,6 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::copy::{CopyError, Head, Repository, directory};
 use super::delivery::SENDER;
-use super::files::{copy_all, copy_listed};
 use super::own::{Server, ServerError};
 use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, name_of, quoted};
 use crate::api::git::{Git, GitError};
@@ -21,7 +20,7 @@ use crate::domain::repo_url::RepoUrlError;
 use crate::domain::secret::Secret;
 use crate::domain::status;
 use crate::domain::times::Times;
-use crate::engine::{Engine, EngineError, Keep, LocalSource, LogPiece, LogStream};
+use crate::engine::{Engine, EngineError, Keep, LocalFiles, LocalSource, LogPiece, LogStream};
 use crate::registry::RegistryError;
 
 /// What `run` was told.
@@ -51,9 +50,6 @@ pub enum RunError {
     /// The directory cannot be used.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// Its files could not be copied.
-    #[error("the files could not be copied")]
-    Files(#[source] io::Error),
     /// Its files could not be listed.
     #[error("the files could not be listed")]
     List(#[from] GitError),
@@ -115,11 +111,9 @@ async fn build(
     keep: Keep,
     terminal: &Terminal,
 ) -> Result<u8, RunError> {
-    let files = room.join("files");
-    let (head, history) = collect(dir, settings, &files).await?;
+    let (head, files) = look(dir, settings).await?;
     let address = address_of(&name_of(dir));
-    let source = LocalSource::Files { files, history };
-    let server = Server::start(settings, room, keep, (&address, source)).await?;
+    let server = Server::start(settings, room, keep, (&address, LocalSource::Files(files))).await?;
     let change = change(head.as_ref())?;
     let (claim, build) = build_own(&server.app, &address.parse()?, &change, &settings.flavor).await?;
     let outcome = follow(&server.app.engine, &build, terminal).await;
@@ -151,20 +145,21 @@ async fn tell(
     Ok(outcome.exit_status())
 }
 
-/// Copies the files, and gives what they are a change of, where that can be told.
-async fn collect(dir: &Path, settings: &RunSettings, to: &Path) -> Result<(Option<Head>, Option<PathBuf>), RunError> {
+/// Which files there are, and what they are a change of, where that can be told.
+async fn look(dir: &Path, settings: &RunSettings) -> Result<(Option<Head>, LocalFiles), RunError> {
     let path = &settings.machine.path;
     let listed =
         Git::new(dir, path).run(&["ls-files", "-z", "-co", "--exclude-standard", "--deduplicate", "--", "."]).await;
-    match listed {
-        Ok(list) => copy_listed(dir, &list, to).map_err(RunError::Files)?,
-        Err(GitError::Refused { .. }) => copy_all(dir, to).map_err(RunError::Files)?,
+    let list = match listed {
+        Ok(list) => Some(list.into()),
+        Err(GitError::Refused { .. }) => None,
         Err(error @ GitError::Start(_)) => return Err(RunError::List(error)),
-    }
-    let Some(mut repository) = Repository::find(dir, path).await? else { return Ok((None, None)) };
+    };
+    let files = LocalFiles { dir: dir.to_owned(), list, history: None };
+    let Some(mut repository) = Repository::find(dir, path).await? else { return Ok((None, files)) };
     let head = repository.head().await?;
     let history = head.is_some().then(|| repository.common_dir().to_owned());
-    Ok((head, history))
+    Ok((head, LocalFiles { history, ..files }))
 }
 
 /// What is built: a change of what is checked out, as far as that can be told, by the one whose machine this is.

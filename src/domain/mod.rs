@@ -10,6 +10,7 @@ pub mod blob;
 pub mod builder;
 pub mod claim;
 pub mod config;
+pub mod container;
 pub mod delivery;
 pub mod duration;
 pub mod elf;

@@ -16,8 +16,8 @@ use crate::domain::nomad::{Allocation, Job, Snapshot};
 use crate::domain::secret::Secret;
 
 pub use local::{
-    Keep, LocalEngine, LocalError, LocalSettings, LocalSource, SuperviseError, SuperviseSettings, remove_tree,
-    supervise,
+    Keep, LocalEngine, LocalError, LocalFiles, LocalSettings, LocalSource, SuperviseError, SuperviseSettings,
+    remove_tree, supervise,
 };
 pub use nomad::NomadEngine;
 

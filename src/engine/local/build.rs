@@ -10,7 +10,8 @@ use tokio::sync::watch;
 
 use super::files;
 use super::supervise::{Ending, Identity};
-use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::id::{BuildId, ClaimId, JobName};
+use crate::domain::job::JobSpec;
 
 /// The record's name in the build's directory.
 const FILE: &str = "build.json";
@@ -21,12 +22,36 @@ pub(super) struct Recorded {
     pub(super) id: BuildId,
     pub(super) claim: ClaimId,
     pub(super) meta: BTreeMap<String, String>,
+    /// What of it is a job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<Job>,
     pub(super) submitted: Timestamp,
     pub(super) allocation: String,
     #[serde(default)]
     pub(super) supervisor: Option<Identity>,
     #[serde(default)]
     pub(super) state: State,
+}
+
+/// What a build is that another one has started.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) name: JobName,
+    pub(super) service: bool,
+    pub(super) image: Option<String>,
+    /// Its files are the commit's.
+    pub(super) checkout: bool,
+}
+
+impl Job {
+    pub(super) fn of(spec: &JobSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            service: spec.service,
+            image: spec.image.clone(),
+            checkout: spec.checkout.unwrap_or(!spec.service),
+        }
+    }
 }
 
 /// How far a build is.
@@ -38,6 +63,9 @@ pub(super) struct State {
     /// When the executor was started.
     #[serde(default)]
     pub(super) script: Option<Timestamp>,
+    /// The container of its script, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) container: Option<String>,
     /// Somebody asked for its end.
     #[serde(default)]
     pub(super) stop: bool,

@@ -21,16 +21,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Waits for a place, runs the build, and says how it ended.
 pub(super) async fn to_the_end(shared: Arc<Shared>, build: Arc<Build>, limit: Duration, grant: Grant) {
-    let permit = tokio::select! {
+    let place = tokio::select! {
         biased;
         () = build.stop_asked() => None,
-        permit = shared.slots.acquire() => permit.ok(),
+        place = shared.places.turn(&build) => place,
     };
-    let Some(_permit) = permit else {
+    let Some(_place) = place else {
         shared.change(&build, |state| state.end = Some(End::NeverStarted));
         return;
     };
-    let end = match start(&shared, &build, limit) {
+    let end = match start(&shared, &build, limit).await {
         Ok(child) => {
             build.supervised_by(child.id().and_then(Identity::of));
             shared.change(&build, |state| state.started = Some(Timestamp::now()));
@@ -69,6 +69,9 @@ async fn wait(shared: &Shared, build: &Build, mut child: Child, grant: Grant) ->
         return End::Told(ending);
     }
     end_all_strays(build).await;
+    if let Some(container) = build.state().container {
+        shared.containers.remove(&container).await;
+    }
     End::Lost
 }
 

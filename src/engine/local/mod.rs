@@ -7,12 +7,15 @@
 //! The engine holds the other end of the supervisor's standard input: dropping it, by will or by death, ends the build.
 
 mod build;
+mod containers;
 mod files;
 mod follow;
 mod kept;
 mod launch;
+mod places;
 mod revive;
 mod rooms;
+mod source;
 mod start;
 mod supervise;
 mod task_states;
@@ -26,13 +29,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 pub use kept::Keep;
 pub use rooms::remove as remove_tree;
+pub use source::{LocalFiles, LocalSource};
 pub use supervise::{SuperviseError, SuperviseSettings, run as supervise};
 
-use self::build::{Build, End, Recorded, State};
+use self::build::{Build, End, Job, Recorded, State};
+use self::containers::Containers;
+use self::places::Places;
 use super::{Child, DispatchError, EngineError, Hint, IdentifyError, LogSource, LogStream, Order, Placed};
 use crate::domain::builder::{ALWAYS, BuilderShape, PayloadMode};
 use crate::domain::id::{BuildId, BuilderName, ClaimId};
@@ -51,33 +57,22 @@ pub struct LocalSettings {
     pub program: PathBuf,
     /// How many builds run at once; at least one does.
     pub builds: usize,
+    /// How many of their jobs run at once, services not counted; at least one does.
+    pub jobs: usize,
     /// `PATH` of git.
     pub path: OsString,
     /// `PATH` of scripts; none for `exec`'s own default.
     pub script_path: Option<OsString>,
     /// What git alone is given: proxies, certificates.
     pub git_vars: Vec<(OsString, OsString)>,
+    /// What docker or podman are given: where they are, and their user's settings.
+    pub container_vars: Vec<(OsString, OsString)>,
     /// Nomad's namespace, region: only words here.
     pub namespace: String,
     /// What becomes of workspaces; none when they go with their builds.
     pub keep: Option<Keep>,
     /// Where the repositories are that are on this machine, by REPO_URL; all others are fetched.
     pub sources: BTreeMap<String, LocalSource>,
-}
-
-/// A repository on this machine.
-#[derive(Debug, Clone)]
-pub enum LocalSource {
-    /// Its git directory, the one with `objects` in it: COMMIT is checked out of it.
-    Repository(PathBuf),
-    /// A directory that becomes the workspace of the one build that is dispatched for it, and the git directory that
-    /// its commits are in.
-    Files {
-        /// Moved into the build.
-        files: PathBuf,
-        /// Its history, where it has one.
-        history: Option<PathBuf>,
-    },
 }
 
 /// Why a local engine cannot work.
@@ -100,7 +95,8 @@ pub struct LocalEngine {
 #[derive(Debug)]
 struct Shared {
     settings: LocalSettings,
-    slots: Semaphore,
+    places: Places,
+    containers: Containers,
     builds: Mutex<Builds>,
     watchers: Mutex<Vec<mpsc::Sender<Hint>>>,
     /// Held for as long as this engine lives: two of them would end each other's builds.
@@ -123,9 +119,10 @@ impl LocalEngine {
     /// When the directory cannot be used, or another process uses it.
     pub fn open(settings: LocalSettings) -> Result<Self, LocalError> {
         let (lock, builds) = revive::open(&settings.data)?;
-        let slots = Semaphore::new(settings.builds.clamp(1, Semaphore::MAX_PERMITS));
+        let (places, containers) = (Places::of(&settings), Containers::of(&settings));
         let watchers = Mutex::default();
-        let shared = Arc::new(Shared { settings, slots, builds: Mutex::new(builds), watchers, _lock: lock });
+        let shared =
+            Arc::new(Shared { settings, places, containers, builds: Mutex::new(builds), watchers, _lock: lock });
         for build in shared.all() {
             if build.state().end.is_none() {
                 tokio::spawn(revive::bury(shared.clone(), build));
@@ -163,7 +160,8 @@ impl LocalEngine {
             }
             return Ok(recorded.id);
         }
-        let build = self.shared.record(order).map_err(|error| DispatchError::Passing(Box::new(error)))?;
+        let job = grant.job.as_deref().map(Job::of);
+        let build = self.shared.record(order, job).map_err(|error| DispatchError::Passing(Box::new(error)))?;
         let id = build.id();
         let build = Arc::new(build);
         builds.by_claim.insert(order.claim.clone(), id.clone());
@@ -272,7 +270,7 @@ impl Shared {
         });
     }
 
-    fn record(&self, order: &Order) -> io::Result<Build> {
+    fn record(&self, order: &Order, job: Option<Job>) -> io::Result<Build> {
         let now = Timestamp::now();
         let mut random = [0_u8; 20];
         getrandom::fill(&mut random).map_err(io::Error::other)?;
@@ -285,6 +283,7 @@ impl Shared {
             id,
             claim: order.claim.clone(),
             meta: order.meta.clone(),
+            job,
             submitted: now,
             allocation: uuid(allocation),
             supervisor: None,

@@ -63,6 +63,9 @@ pub(super) async fn bury(shared: Arc<Shared>, build: Arc<Build>) {
         supervisor.signal(Signal::KILL);
     }
     end_all_strays(&build).await;
+    if let Some(container) = build.state().container {
+        shared.containers.remove(&container).await;
+    }
     let end = match Ending::read(&build.dir) {
         // A supervisor whose owner died was not told to stop by anybody.
         Some(ending) if ending.why != Why::Stopped || build.state().stop => End::Told(ending),

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
-use super::{Build, LocalSource, Shared, rooms};
+use super::{Build, LocalSource, Shared, rooms, source};
+use crate::domain::container;
 use crate::domain::outcome::GROUP;
-use crate::domain::runner::WORKSPACE;
 
 /// Starts the supervisor, with what Nomad would tell its tasks.
-pub(super) fn start(shared: &Shared, build: &Build, limit: Duration) -> io::Result<Child> {
+pub(super) async fn start(shared: &Shared, build: &Build, limit: Duration) -> io::Result<Child> {
     rooms::make(&build.dir)?;
     let recorded = build.recorded();
     let settings = &shared.settings;
@@ -35,24 +35,48 @@ pub(super) fn start(shared: &Shared, build: &Build, limit: Duration) -> io::Resu
     if let Some(path) = &settings.script_path {
         command.env("ALBATROS_PATH", path);
     }
-    if let Some(source) = recorded.meta.get("REPO_URL").and_then(|url| settings.sources.get(url)) {
-        give(source, build, &mut command)?;
+    match source::of(shared, build) {
+        // A job that wants no files has an empty workspace, whatever there is.
+        _ if recorded.job.as_ref().is_some_and(|job| !job.checkout) => {
+            command.env("ALBATROS_LOCAL_WORKSPACE", "true");
+        }
+        Some(source) => {
+            source.place(build).await?;
+            tell(source, &mut command);
+        }
+        None => {}
+    }
+    if let Some(image) = recorded.job.as_ref().and_then(|job| job.image.as_deref()) {
+        container(shared, build, image, &mut command).await?;
     }
     command.spawn()
 }
 
+/// Tells the executor which container its script is to be run in, or that there is none.
+async fn container(shared: &Shared, build: &Build, image: &str, command: &mut Command) -> io::Result<()> {
+    match shared.containers.container(build, image).await {
+        Some(container) => {
+            build.change(|state| state.container = Some(container.name.clone()))?;
+            command.env(container::VARIABLE, serde_json::to_string(&container)?);
+        }
+        None => {
+            let said = format!("no docker or podman here: image {image} is not used");
+            command.env(container::MISSING, said);
+        }
+    }
+    Ok(())
+}
+
 /// Tells `prepare` where its files come from.
-fn give(source: &LocalSource, build: &Build, command: &mut Command) -> io::Result<()> {
+fn tell(source: &LocalSource, command: &mut Command) {
     let repository = match source {
         LocalSource::Repository(repository) => Some(repository),
-        LocalSource::Files { files, history } => {
-            std::fs::rename(files, build.dir.join(rooms::ALLOC).join(WORKSPACE))?;
+        LocalSource::Files(files) => {
             command.env("ALBATROS_LOCAL_WORKSPACE", "true");
-            history.as_ref()
+            files.history.as_ref()
         }
     };
     if let Some(repository) = repository {
         command.env("ALBATROS_LOCAL_SOURCE", repository);
     }
-    Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn snapshot(recorded: &Recorded, shared: &Shared) -> Snapshot {
     let mut snapshot = Snapshot { job: Some(job(recorded, shared)), ..Snapshot::default() };
     match (&state.started, &state.end) {
         (None, Some(End::Lost | End::Failed(_))) | (Some(_), _) => snapshot.allocations.push(allocation(recorded)),
-        (None, None) if !state.stop => snapshot.evaluations.push(waiting(shared)),
+        (None, None) if !state.stop => snapshot.evaluations.push(waiting(recorded, shared)),
         (None, None | Some(End::NeverStarted | End::Told(_))) => {}
     }
     snapshot
@@ -54,9 +54,12 @@ fn job(recorded: &Recorded, shared: &Shared) -> Job {
 }
 
 /// The evaluation of a build that waits for its turn.
-fn waiting(shared: &Shared) -> Evaluation {
-    let places = shared.settings.builds.max(1);
-    let full = BTreeMap::from([(format!("builds at once ({places})"), 1)]);
+fn waiting(recorded: &Recorded, shared: &Shared) -> Evaluation {
+    let full = match &recorded.job {
+        None => format!("builds at once ({})", shared.settings.builds.max(1)),
+        Some(_) => format!("jobs at once ({})", shared.settings.jobs.max(1)),
+    };
+    let full = BTreeMap::from([(full, 1)]);
     let metric = AllocMetric {
         nodes_evaluated: 1,
         nodes_in_pool: 1,

@@ -25,6 +25,22 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Which start of the machine this is.
+    pub(crate) fn boot() -> String {
+        boot_id()
+    }
+
+    /// As a label, good for as long as the machine is not started anew.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{}-{}", self.pid, self.started)
+    }
+
+    /// Reads [`Identity::to_text`].
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (pid, started) = text.trim().split_once('-')?;
+        Some(Self { pid: pid.parse().ok()?, started: started.parse().ok()?, boot: boot_id() })
+    }
+
     /// The process with this number now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let pid = i32::try_from(pid).ok()?;

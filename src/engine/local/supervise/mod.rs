@@ -9,6 +9,7 @@
 //! whoever started it: when that closes, because the build is cancelled or because the other end is dead, all of the
 //! build is ended. The last thing it does is to write how the build ended.
 
+mod contained;
 mod descendants;
 mod ending;
 mod owner;
@@ -167,6 +168,7 @@ impl<'a> Supervisor<'a> {
             descendants::freeze_and_kill();
             sleep(LOOK).await;
         }
+        contained::remove(&self.settings.vars).await;
         for log in std::mem::take(&mut self.logs) {
             let _ = timeout(LAST_BYTES, log).await;
         }

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 use super::super::rooms::{self, Room};
 use super::descendants::Identity;
+use crate::domain::container;
 use crate::domain::outcome::EXECUTOR;
 use crate::domain::runner::{CONTROLLER, PREPARE, SIDECAR};
 
@@ -43,7 +44,7 @@ fn verb(task: &str) -> &'static [&'static str] {
 /// Whether a task is given a variable of the supervisor: Nomad's all are, what git needs `prepare` alone.
 fn is_for(task: &str, name: &OsStr) -> bool {
     let of_nomad = name.as_bytes().starts_with(b"NOMAD_");
-    let of_script = name == "ALBATROS_PATH";
+    let of_script = ["ALBATROS_PATH", container::VARIABLE, container::MISSING].iter().any(|known| name == *known);
     match task {
         EXECUTOR => of_nomad || of_script,
         PREPARE => !of_script,
