@@ -6,6 +6,7 @@
 //! In a runner group `prepare` has made the workspace and the controller gives the parameters; a builder with nothing
 //! but an executor has its checkout made here.
 
+mod container;
 mod environment;
 mod group;
 mod network;
@@ -18,6 +19,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::stops::{Stops, after_signal};
 use super::{checkout, reasons, say};
+use container::Ready;
 use group::Group;
 
 pub use network::isolate;
@@ -42,6 +44,8 @@ enum ExecError {
     #[error("the build's directories could not be made")]
     Directories(#[source] std::io::Error),
     #[error(transparent)]
+    Container(#[from] container::ContainerError),
+    #[error(transparent)]
     Script(#[from] script::ScriptError),
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -52,9 +56,12 @@ enum ExecError {
 impl ExecError {
     fn code(&self) -> u8 {
         match self {
-            Self::Checkout(_) | Self::Group(_) | Self::Network(_) | Self::Directories(_) | Self::Signals(_) => {
-                NOT_PREPARED
-            }
+            Self::Checkout(_)
+            | Self::Group(_)
+            | Self::Network(_)
+            | Self::Directories(_)
+            | Self::Container(_)
+            | Self::Signals(_) => NOT_PREPARED,
             Self::Script(error) => error.code(),
             Self::Stopped(signal) => after_signal(*signal),
         }
@@ -92,11 +99,26 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
     let environment = environment::of(settings, group.as_ref()).map_err(ExecError::Directories)?;
-    let ended = script::run(&workspace, &settings.commit, &environment, stops).await;
+    let container = tokio::select! {
+        ready = contained(settings) => ready?,
+        stop = stops.next() => return Err(ExecError::Stopped(stop)),
+    };
+    let ended = script::run(&workspace, &settings.commit, (&environment, container.as_ref()), stops).await;
     if let Some(group) = group {
         group.finish(stops).await;
     }
     Ok(ended?)
+}
+
+/// The container that the script is run in, once its image is there.
+async fn contained(settings: &ExecSettings) -> Result<Option<Ready<'_>>, ExecError> {
+    if let Some(why) = &settings.no_container {
+        say(why);
+    }
+    match &settings.container {
+        Some(told) => Ok(Some(Ready::make(told, settings).await?)),
+        None => Ok(None),
+    }
 }
 
 /// The workspace, and the group it was made in.

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process_group};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::container::{ContainerError, Ready};
 use super::environment::Environment;
 use super::{Stops, after_signal, say};
 use crate::domain::id::CommitSha;
@@ -34,6 +35,8 @@ pub(super) enum ScriptError {
     NoInterpreter(OsString),
     #[error(".albatros could not be started")]
     Start(#[source] io::Error),
+    #[error(transparent)]
+    Container(#[from] ContainerError),
     #[error(".albatros could not be read")]
     Read(#[source] io::Error),
     #[error("the end of .albatros was missed")]
@@ -46,7 +49,7 @@ impl ScriptError {
         match self {
             Self::None(_) | Self::NotAFile(_) | Self::NotAProgram => 1,
             Self::NoInterpreter(_) => 127,
-            Self::Start(_) | Self::Read(_) | Self::Wait(_) => 126,
+            Self::Container(_) | Self::Start(_) | Self::Read(_) | Self::Wait(_) => 126,
         }
     }
 }
@@ -57,13 +60,13 @@ impl ScriptError {
 pub(super) async fn run(
     workspace: &Path,
     commit: &CommitSha,
-    environment: &Environment,
+    (environment, container): (&Environment, Option<&Ready<'_>>),
     stops: &mut Stops,
 ) -> Result<u8, ScriptError> {
     let line = command_line(&workspace.join(".albatros"), commit)?;
     let mut children = signal(SignalKind::child()).map_err(ScriptError::Wait)?;
     // The script leads its own group, which therefore has its number.
-    let script = Pid::from_child(&start(&line, workspace, environment)?);
+    let script = Pid::from_child(&start(&line, workspace, environment, container)?);
     loop {
         if let Some(status) = reap(script)? {
             return Ok(code(status));
@@ -126,7 +129,16 @@ fn command_line(script: &Path, commit: &CommitSha) -> Result<CommandLine, Script
     Ok(CommandLine { program: PathBuf::from(&interpreter), args, interpreter: Some(interpreter) })
 }
 
-fn start(line: &CommandLine, workspace: &Path, environment: &Environment) -> Result<Child, ScriptError> {
+fn start(
+    line: &CommandLine,
+    workspace: &Path,
+    environment: &Environment,
+    container: Option<&Ready<'_>>,
+) -> Result<Child, ScriptError> {
+    if let Some(container) = container {
+        let mut command = container.command((&line.program, &line.args), workspace, environment)?;
+        return command.stdin(Stdio::null()).process_group(0).spawn().map_err(ScriptError::Start);
+    }
     let mut command = Command::new(&line.program);
     command.args(&line.args).current_dir(workspace).env_clear().stdin(Stdio::null()).process_group(0);
     for (name, value) in environment {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::network::Network;
+use crate::domain::container::{self, Container};
 use crate::domain::grant::Checkout;
 use crate::domain::id::CommitSha;
 use crate::domain::runner;
@@ -40,6 +41,9 @@ pub struct ExecSettings {
     pub(super) script_path: OsString,
     pub(super) git_path: OsString,
     pub(super) git_vars: Vec<(OsString, OsString)>,
+    /// On one machine: the container that a job's script is run in, or why there is none.
+    pub(super) container: Option<Container>,
+    pub(super) no_container: Option<String>,
     /// It runs in a container of an image.
     pub(super) of_image: bool,
     pub(super) image_vars: Vec<(OsString, OsString)>,
@@ -83,6 +87,8 @@ impl ExecSettings {
             script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
             git_path,
             git_vars: vars.of_git(),
+            container: container(vars)?,
+            no_container: vars.text(container::MISSING)?,
             of_image,
             image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
         })
@@ -109,6 +115,12 @@ impl ExecSettings {
             workspace: self.workspace(),
         }
     }
+}
+
+fn container(vars: &Vars) -> Result<Option<Container>, SettingsError> {
+    let Some(text) = vars.text(container::VARIABLE)? else { return Ok(None) };
+    let wrong = |_words| SettingsError::Word(container::VARIABLE, "expected what the local engine says");
+    serde_json::from_str(&text).map(Some).map_err(wrong)
 }
 
 fn of_an_image(name: &OsStr) -> bool {

@@ -1,5 +1,6 @@
 //! Builds as processes of this machine: the real binary as supervisor and executor, real git, real scripts.
 
+mod containers;
 mod ends;
 mod environment;
 mod group;
@@ -37,6 +38,8 @@ struct Machine {
     data: PathBuf,
     engine: Option<Engine>,
     builds: usize,
+    path: Option<std::ffi::OsString>,
+    home: Option<PathBuf>,
 }
 
 /// What a finished build said.
@@ -63,7 +66,7 @@ impl Machine {
         let room = tempfile::tempdir().unwrap();
         std::fs::create_dir(room.path().join("source")).unwrap();
         let data = room.path().join(data);
-        let mut this = Self { room, data, engine: None, builds };
+        let mut this = Self { room, data, engine: None, builds, path: None, home: None };
         this.git(&["init", "-q", "-b", "main", "."]);
         this.open();
         this
@@ -87,9 +90,9 @@ impl Machine {
             program: env!("CARGO_BIN_EXE_albatros").into(),
             builds: self.builds,
             jobs: self.builds,
-            path: std::env::var_os("PATH").unwrap(),
+            path: self.path.clone().unwrap_or_else(|| std::env::var_os("PATH").unwrap()),
             script_path: None,
-            container_vars: Vec::new(),
+            container_vars: self.home.iter().map(|home| ("HOME".into(), home.into())).collect(),
             git_vars: Vec::new(),
             keep: Some(self.keep()),
             namespace: "ci".to_owned(),
