@@ -93,7 +93,7 @@ fn too_large(limit: usize) -> Problem {
 }
 
 /// Who is still sending when the connection ends never sees the answer: the rest is read and thrown away for a while.
-fn linger(body: Body) {
+pub(crate) fn linger(body: Body) {
     tokio::spawn(tokio::time::timeout(WITHIN, async move {
         let mut body = Limited::new(body, LINGER);
         while let Some(Ok(_thrown_away)) = body.frame().await {}

@@ -49,6 +49,7 @@ pub use blobs::BlobSettings;
 pub use own::{OwnError, build as build_own};
 
 use archive::Archives;
+use blobs::Blobs;
 use body::Bodies;
 use health::Readiness;
 use known::KnownBuilds;
@@ -105,6 +106,7 @@ pub struct App {
     pub(crate) refusals: Refusals,
     pub(crate) archives: Arc<Archives>,
     pub(crate) sessions: Sessions,
+    pub(crate) blobs: Blobs,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -148,6 +150,7 @@ impl App {
             refusals: Refusals::default(),
             archives,
             sessions: Sessions::default(),
+            blobs: Blobs::default(),
             shutdown,
         })
     }

@@ -8,6 +8,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{SharedApp, bin, builds, health, hook, logs, people, session, trigger};
+use crate::domain::blob::BlobKind;
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
 pub(crate) fn routes(app: SharedApp) -> Router {
@@ -21,6 +22,12 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
         .route("/session", post(session::exchange))
         .route("/session/{claim}/report", put(session::report))
+        .route("/session/{claim}/artifacts", session::blobs::list())
+        .route("/session/{claim}/artifacts/{id}", session::blobs::one(BlobKind::Artifact))
+        .route("/session/{claim}/artifacts/{id}/commit", session::blobs::commit(BlobKind::Artifact))
+        .route("/session/{claim}/caches/{id}", session::blobs::one(BlobKind::Cache))
+        .route("/session/{claim}/caches/{id}/commit", session::blobs::commit(BlobKind::Cache))
+        .route("/session/{claim}/uploads/{upload}", put(session::blobs::upload))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/metrics", get(health::metrics))

@@ -170,15 +170,24 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; [`StoreError::Large`] for one of more than `most` bytes.
     pub async fn read(&self, key: &Key, most: u64) -> Result<Option<Bytes>, StoreError> {
+        Ok(self.read_with(key, most).await?.map(|(_, bytes)| bytes))
+    }
+
+    /// A small object, whole, and what is known of it.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_with(&self, key: &Key, most: u64) -> Result<Option<(Meta, Bytes)>, StoreError> {
         self.there().await?;
         let read = async {
             let Some(found) = found(self.objects.get(&self.path(key)).await.map_err(StoreError::from))? else {
                 return Ok(None);
             };
-            if found.meta.size > most {
-                return Err(StoreError::Large { size: found.meta.size, most });
+            let meta = Meta::of(&found.meta)?;
+            if meta.size > most {
+                return Err(StoreError::Large { size: meta.size, most });
             }
-            Ok(Some(found.bytes().await.map_err(StoreError::from)?))
+            Ok(Some((meta, found.bytes().await.map_err(StoreError::from)?)))
         };
         tokio::time::timeout(WITHIN, read).await.map_err(|_late| StoreError::Late)?
     }

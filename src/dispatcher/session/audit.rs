@@ -46,6 +46,13 @@ impl Sessions {
         tracing::warn!(claim = claim.as_str(), reason = refusal.sentence, error = cause, "a report was not kept");
     }
 
+    /// A blob could not be taken or given, for a reason of ours.
+    pub(super) fn unserved(&self, claim: &ClaimId, refusal: &Refusal) {
+        let Some(cause) = refusal.cause.as_ref() else { return };
+        let cause = &**cause as &dyn Error;
+        tracing::warn!(claim = claim.as_str(), reason = refusal.sentence, error = cause, "a blob was not served");
+    }
+
     /// Somebody came without a token that holds; no more than a line a second.
     pub(super) fn turned_away(&self, refusal: &Refusal) {
         self.refusals.log_token(&refusal.sentence);

@@ -2,6 +2,8 @@
 
 mod audit;
 mod bearer;
+pub(crate) mod blobs;
+mod caller;
 mod exchange;
 mod proof;
 mod refusal;

@@ -5,11 +5,12 @@ use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::store::StoreError;
 use crate::dispatcher::answer;
 use crate::dispatcher::on_ref::OffRef;
 use crate::domain::grant::NamedError;
 use crate::domain::identity::Stranger;
-use crate::domain::problem::{self, BLANK, COMMIT_GONE, FORGE, Problem};
+use crate::domain::problem::{self, BLANK, COMMIT_GONE, FORGE, NO_STORE, Problem};
 use crate::engine::{EngineError, IdentifyError};
 use crate::registry::RegistryError;
 
@@ -30,7 +31,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
         Self { status, kind: BLANK, sentence: sentence.into(), cause: None }
     }
 
@@ -58,9 +59,24 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "this build has a session already, with another secret")
     }
 
+    /// Something else is there in its place.
+    pub(super) fn conflict(sentence: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, sentence)
+    }
+
+    /// There is no such thing.
+    pub(super) fn not_found(sentence: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, sentence)
+    }
+
     /// The build is over.
     pub(super) fn over() -> Self {
-        Self::new(StatusCode::GONE, "the build is over")
+        Self::gone("the build is over")
+    }
+
+    /// Too late, for good.
+    pub(super) fn gone(sentence: &str) -> Self {
+        Self::new(StatusCode::GONE, sentence)
     }
 
     /// What is asked for makes sense, and cannot be done as things stand.
@@ -71,6 +87,12 @@ impl Refusal {
     /// Try again.
     pub(super) fn later(sentence: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+
+    /// There is nowhere to keep anything.
+    pub(super) fn no_store() -> Self {
+        let sentence = "this server keeps nothing: it has no store (ALBATROS_STORE)";
+        Self { kind: NO_STORE, ..Self::new(StatusCode::NOT_FOUND, sentence) }
     }
 
     /// Whether trying again may help.
@@ -104,6 +126,16 @@ impl From<NamedError> for Refusal {
 impl From<RegistryError> for Refusal {
     fn from(error: RegistryError) -> Self {
         Self::later("the registry cannot be read or written now").because(error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        let status = match error {
+            StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string()).because(error)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod again;
 mod bin;
+mod blobs;
 mod deliveries;
 mod foreign;
 mod frozen;
