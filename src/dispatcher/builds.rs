@@ -7,15 +7,18 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::access::{self, Credentials};
 use super::answer::{Answer, Problem};
+use super::history;
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
 use super::verdict;
 use super::view::BuildView;
 use super::{App, SharedApp};
+use crate::domain::history::Story;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::Verdict;
 use crate::domain::record::Phase;
@@ -48,7 +51,10 @@ async fn shown_to(app: &App, known: Known, credentials: &Credentials) -> Result<
 impl From<LookupError> for Problem {
     fn from(error: LookupError) -> Self {
         tracing::error!(error = &error as &dyn std::error::Error, "a build could not be looked up");
-        Self::unavailable("Nomad or Consul does not answer; try again")
+        Self::unavailable(match error {
+            LookupError::Registry(_) | LookupError::Engine(_) => "Nomad or Consul does not answer; try again",
+            LookupError::Store(_) => "the store does not answer; try again",
+        })
     }
 }
 
@@ -71,7 +77,10 @@ pub(crate) async fn one(
             view
         }
     };
-    view.report = report(&app, known.claim.as_ref()).await;
+    view.report = match known.kept {
+        Some(kept) => kept.story.report,
+        None => report(&app, known.claim.as_ref()).await,
+    };
     Ok(show(&view, &headers))
 }
 
@@ -107,13 +116,24 @@ pub(crate) async fn one_by_claim(
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
-            let done = done.ok_or_else(Problem::not_found)?;
-            shown_by_claim(&app, done.private, &done.repo, &credentials).await?;
-            BuildView::of_done(&app, &claim, &done)
+            let story = match done {
+                Some(done) => Story { claim: claim.clone(), done, report: None },
+                None => forgotten(&app, &claim).await?,
+            };
+            shown_by_claim(&app, story.done.private, &story.done.repo, &credentials).await?;
+            BuildView { report: story.report, ..BuildView::of_done(&app, &claim, &story.done) }
         }
     };
-    view.report = report(&app, Some(&claim)).await;
+    if view.report.is_none() {
+        view.report = report(&app, Some(&claim)).await;
+    }
     Ok(show(&view, &headers))
+}
+
+/// A change that only the store still knows.
+async fn forgotten(app: &App, claim: &ClaimId) -> Result<Story, Problem> {
+    let kept = history::claim(app, claim).await.map_err(LookupError::from)?;
+    kept.map(|kept| kept.story).ok_or_else(Problem::not_found)
 }
 
 /// Refuses who may not see a change of `repo`, before anything more is read for him.
@@ -161,6 +181,8 @@ pub(crate) struct ListQuery {
     branch: Option<String>,
     state: Option<String>,
     limit: Option<usize>,
+    /// Only those that were claimed before this: the next part of a list.
+    before: Option<Timestamp>,
 }
 
 /// The longest list.
@@ -168,7 +190,7 @@ const LIST_MOST: usize = 1000;
 /// A list without `limit`.
 const LIST_USUAL: usize = 50;
 
-/// `GET /builds?repo=&branch=&state=&limit=`: newest first. Private builds only for a bearer of their repository.
+/// `GET /builds?repo=&branch=&state=&limit=&before=`: newest first. Private builds only for a bearer of their repository.
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(query): Query<ListQuery>,
@@ -204,10 +226,34 @@ async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<
     let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
     let theirs = entries.into_iter().filter(|found| credentials.reads(app, &found.config));
     let readable: HashSet<String> = theirs.map(|found| found.repo).collect();
-    views.retain(|view| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo)));
+    let visible = |view: &BuildView| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo));
+    views.retain(visible);
     views.sort_by_key(|view| std::cmp::Reverse(view.created));
-    views.truncate(query.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST));
+    let most = query.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST);
+    views.truncate(most);
+    if views.len() < most && app.store.is_some() {
+        let known = open.iter().map(|(claim, _)| claim).chain(done.iter().map(|(claim, _)| claim)).cloned().collect();
+        let wanted = |view: &BuildView| query.takes(view) && visible(view);
+        views.extend(older(app, query, &known, most - views.len(), wanted).await);
+    }
     Ok(views)
+}
+
+/// What only the store still knows. Without it a list is shorter, and a list all the same.
+async fn older(
+    app: &App,
+    query: &ListQuery,
+    known: &HashSet<ClaimId>,
+    most: usize,
+    wanted: impl Fn(&BuildView) -> bool,
+) -> Vec<BuildView> {
+    let view = |story: &Story| BuildView::of_done(app, &story.claim, &story.done);
+    let read = history::list(app, query.before, known, most, |story| wanted(&view(story))).await;
+    let stories = read.unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "what ended long ago could not be listed");
+        Vec::new()
+    });
+    stories.iter().map(view).collect()
 }
 
 impl ListQuery {
@@ -216,5 +262,6 @@ impl ListQuery {
         self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
             && self.branch.as_ref().is_none_or(branch)
             && self.state.as_ref().is_none_or(|wanted| view.state == wanted)
+            && self.before.is_none_or(|before| view.created.is_some_and(|created| created < before))
     }
 }

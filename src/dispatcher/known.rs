@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::history::{self, Kept};
 use super::shared::Shared;
+use crate::api::store::StoreError;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::{Done, Record};
 use crate::engine::EngineError;
@@ -41,6 +43,8 @@ pub(crate) struct Known {
     pub(crate) repo: Option<String>,
     /// What is known of no record is private.
     pub(crate) private: bool,
+    /// What the store says, where nobody else knows it any more.
+    pub(crate) kept: Option<Box<Kept>>,
 }
 
 /// Why a look-up gave nothing.
@@ -50,6 +54,8 @@ pub(crate) enum LookupError {
     Registry(#[from] RegistryError),
     #[error("the engine did not answer")]
     Engine(#[from] EngineError),
+    #[error("the store did not answer")]
+    Store(#[from] StoreError),
 }
 
 /// How long one look-up answers for all who read the same build: hundreds of readers come at once.
@@ -140,8 +146,25 @@ pub(crate) async fn find_shared(app: &App, build: &BuildId) -> Result<Option<Kno
     Ok(found)
 }
 
-/// What is known of a build; none when neither the registry nor the engine has heard of it.
+/// What is known of a build; none when neither the registry nor the engine has heard of it, and the store has none of it.
 pub(crate) async fn find(app: &App, build: &BuildId) -> Result<Option<Known>, LookupError> {
+    let found = find_alive(app, build).await?;
+    if let Some(known) = &found
+        && !matches!(known.tracked, Tracked::Not)
+    {
+        return Ok(found);
+    }
+    match history::build(app, build).await? {
+        Some(kept) => {
+            let known = of_done(build, &kept.story.claim, kept.story.done.clone());
+            Ok(Some(Known { kept: Some(Box::new(kept)), ..known }))
+        }
+        None => Ok(found),
+    }
+}
+
+/// What the registry and the engine know.
+async fn find_alive(app: &App, build: &BuildId) -> Result<Option<Known>, LookupError> {
     if let Some(claim) = app.known.claim_of(build)
         && let Some(known) = by_claim(app, build, &claim).await?
     {
@@ -158,7 +181,7 @@ pub(crate) async fn find(app: &App, build: &BuildId) -> Result<Option<Known>, Lo
         return Ok(Some(known));
     }
     let repo = job.meta.get("REPO_URL").cloned();
-    Ok(Some(Known { build: build.clone(), claim: None, tracked: Tracked::Not, repo, private: true }))
+    Ok(Some(Known { build: build.clone(), claim: None, tracked: Tracked::Not, repo, private: true, kept: None }))
 }
 
 /// The record under `claim`, if it names this very child.
@@ -212,6 +235,7 @@ fn of_open(build: &BuildId, claim: &ClaimId, stored: Stored<Record>) -> Known {
         repo: Some(stored.value.repo.clone()),
         private: stored.value.private,
         tracked: Tracked::Open(Box::new(stored)),
+        kept: None,
     }
 }
 
@@ -222,5 +246,6 @@ fn of_done(build: &BuildId, claim: &ClaimId, done: Done) -> Known {
         repo: Some(done.repo.clone()),
         private: done.private,
         tracked: Tracked::Done(Box::new(done)),
+        kept: None,
     }
 }

@@ -15,6 +15,7 @@ mod dispatch;
 mod follower;
 mod health;
 mod held;
+mod history;
 mod hook;
 mod known;
 mod listen;
@@ -107,6 +108,7 @@ pub struct App {
     pub(crate) archives: Arc<Archives>,
     pub(crate) sessions: Sessions,
     pub(crate) blobs: Blobs,
+    pub(crate) turns: history::Turns,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -151,6 +153,7 @@ impl App {
             archives,
             sessions: Sessions::default(),
             blobs: Blobs::default(),
+            turns: history::Turns::default(),
             shutdown,
         })
     }

@@ -28,6 +28,8 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/session/{claim}/caches/{id}", session::blobs::one(BlobKind::Cache))
         .route("/session/{claim}/caches/{id}/commit", session::blobs::commit(BlobKind::Cache))
         .route("/session/{claim}/uploads/{upload}", put(session::blobs::upload))
+        .route("/session/{claim}/log/{stream}/{offset}", put(session::log_put))
+        .route("/session/{claim}/log/{stream}/end", post(session::log_end))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/metrics", get(health::metrics))

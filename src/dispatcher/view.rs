@@ -97,6 +97,7 @@ impl BuildView {
             commit: Some(done.commit.to_string()),
             flavor: Some(done.flavor.to_string()),
             event: Some(done.event.as_str()),
+            trusted: Some(done.trusted),
             private: done.private,
             pull_request: done.pull_request,
             created: Some(done.created),

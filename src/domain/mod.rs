@@ -18,6 +18,7 @@ pub mod event;
 pub mod explain;
 pub mod git_ref;
 pub mod grant;
+pub mod history;
 pub mod id;
 pub mod identity;
 pub mod job;

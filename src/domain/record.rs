@@ -192,6 +192,12 @@ pub struct Done {
     pub pull_request: Option<u64>,
     /// Only readers with a credential may see it.
     pub private: bool,
+    /// Whether it might see the repository's secrets.
+    #[serde(default)]
+    pub trusted: bool,
+    /// Whether the store has it too.
+    #[serde(default)]
+    pub kept: bool,
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
@@ -231,6 +237,8 @@ impl Done {
             event: record.event,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
             private: record.private,
+            trusted: record.trusted,
+            kept: false,
             tests: record.tests,
             parent: record.parent.clone(),
             job_hash: record.job.as_deref().map(JobSpec::hash),

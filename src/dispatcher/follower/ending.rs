@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::course::{Course, Halt, LOOK_AGAIN, Next};
 use super::queue::Progress;
+use crate::dispatcher::history;
 use crate::dispatcher::metrics::OutcomeLabel;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Done, Phase};
@@ -34,7 +35,9 @@ impl Course {
         let written = if never_built {
             registry.forget(&self.claim, index, lease).await
         } else {
-            registry.finish(&self.claim, index, &Done::of(&record, outcome), lease).await
+            let done = Done::of(&record, outcome);
+            let kept = history::keep_now(&self.shared.app, &self.claim, &done).await;
+            registry.finish(&self.claim, index, &Done { kept, ..done }, lease).await
         };
         match written? {
             Written::Yes(_) => {

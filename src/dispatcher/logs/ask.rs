@@ -15,6 +15,7 @@ pub(crate) struct LogQuery {
     task: Option<String>,
     raw: Option<String>,
     follow: Option<String>,
+    times: Option<String>,
 }
 
 /// What is asked for.
@@ -28,6 +29,8 @@ pub(super) struct Ask {
     pub(super) raw: bool,
     /// Until the build has ended, not only what there is now.
     pub(super) follow: bool,
+    /// Each line behind the time at which it came, by the archive.
+    pub(super) times: bool,
     /// Bytes of the log, in place of all of it.
     pub(super) range: Option<ByteRange>,
 }
@@ -46,7 +49,11 @@ impl Ask {
         let task = TASKS.into_iter().find(|known| *known == task).ok_or_else(Problem::not_found)?;
         let raw = word("raw", query.raw.as_deref(), false)?;
         let follow = word("follow", query.follow.as_deref(), true)?;
-        Ok(Self { task, stream, raw, follow, range: ByteRange::of(headers) })
+        let times = word("times", query.times.as_deref(), false)?;
+        if times && TASKS.first() != Some(&task) {
+            return Err(Problem::bad_request("times are known of the executor's log alone"));
+        }
+        Ok(Self { task, stream, raw, follow, times, range: ByteRange::of(headers) })
     }
 }
 
@@ -125,7 +132,8 @@ mod tests {
 
     #[test]
     fn without_a_word_it_is_standard_output_of_the_script_to_its_end() {
-        let usual = Ask { task: "executor", stream: LogStream::Stdout, raw: false, follow: true, range: None };
+        let usual =
+            Ask { task: "executor", stream: LogStream::Stdout, raw: false, follow: true, times: false, range: None };
         assert_eq!(ask("job=x"), Ok(usual));
         assert_eq!(ask("log=stderr").unwrap().stream, LogStream::Stderr);
         assert!(!ask("follow=false").unwrap().follow);
@@ -137,7 +145,8 @@ mod tests {
         for text in ["task=controller", "task=", "task=..", "task=Executor"] {
             assert_eq!(ask(text), Err(Problem::not_found()), "{text}");
         }
-        for text in ["log=", "log=both", "raw=2", "follow=maybe"] {
+        assert!(ask("times=1").unwrap().times);
+        for text in ["times=1&task=prepare", "log=", "log=both", "raw=2", "follow=maybe"] {
             assert_eq!(ask(text).unwrap_err().status, axum::http::StatusCode::BAD_REQUEST, "{text}");
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct LogKey {
     pub(super) task: &'static str,
     /// The stream.
     pub(super) stream: LogStream,
+    /// With the time of each line.
+    pub(super) times: bool,
 }
 
 /// Where a log comes from, and how its build's end is learned; neither starts before it is awaited.

@@ -7,12 +7,14 @@
 //!
 //! [`hub`] keeps at most one spool a log and bounds them all; [`feed`] fills one and closes it when nobody reads it any
 //! more; a [`reader`] takes bytes from the spool by offset, so a late one gets all of it and a slow one delays nobody.
-//! [`tail`] is the endpoint; [`ask`] what can be asked of it, [`ending`] the last line.
+//! [`tail`] is the endpoint; [`ask`] what can be asked of it, [`ending`] the last line, [`kept`] the archive that is read
+//! when the engine has no log any more.
 
 mod ask;
 mod ending;
 mod feed;
 mod hub;
+mod kept;
 mod reader;
 mod recent;
 mod spool;

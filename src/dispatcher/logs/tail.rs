@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::ask::{Ask, ByteRange, LogQuery, TASKS};
 use super::ending;
 use super::hub::{JoinError, LogKey, Upstream};
+use super::kept::{self, Wanted};
 use super::reader::{Lines, Reader, Until, Wish};
 use super::spool::{Progress, Seat, Stage};
 use crate::dispatcher::access::Credentials;
@@ -39,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest wait for the whole log of an ended build, when its length must be known.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
-/// `GET /build?job=&log=&task=&raw=&follow=`
+/// `GET /build?job=&log=&task=&raw=&follow=&times=`
 pub(crate) async fn build(
     State(app): State<SharedApp>,
     Query(query): Query<LogQuery>,
@@ -65,9 +66,9 @@ pub(crate) async fn build_log(
 async fn tail(app: &SharedApp, build: BuildId, ask: Ask, credentials: &Credentials) -> Result<Response, Problem> {
     let known = readable_by_many(app, &build, credentials).await?;
     has_task(app, &build, ask.task).await?;
-    let key = LogKey { build, task: ask.task, stream: ask.stream };
-    let seat = app.logs.join(&key, upstream(app, &key))?;
-    first_sign(&seat).await?;
+    let key = LogKey { build, task: ask.task, stream: ask.stream, times: ask.times };
+    let seat = app.logs.join(&key, upstream(app, &key, &known))?;
+    first_sign(app, &seat).await?;
     let view = view(app, &known, &seat, &ask).await?;
     Ok(respond(app, seat, view))
 }
@@ -85,10 +86,10 @@ async fn has_task(app: &App, build: &BuildId, task: &str) -> Result<(), Problem>
     }
 }
 
-fn upstream(app: &SharedApp, key: &LogKey) -> Upstream {
-    let (reading, LogKey { build, task, stream }) = (Arc::clone(app), key.clone());
+fn upstream(app: &SharedApp, key: &LogKey, known: &Known) -> Upstream {
+    let wanted = Wanted { app: Arc::clone(app), key: key.clone(), known: known.clone() };
     Upstream {
-        source: Box::pin(async move { reading.engine.log(&build, task, stream).await }),
+        source: Box::pin(kept::source(wanted)),
         ending: Box::pin(ending::of(Arc::clone(app), key.build.clone())),
     }
 }
@@ -114,7 +115,7 @@ fn refusal(error: &EngineError) -> Problem {
 }
 
 /// Waits a moment for the engine: what it refuses, and what is gone for good, is told by the status of the answer.
-async fn first_sign(seat: &Seat) -> Result<(), Problem> {
+async fn first_sign(app: &App, seat: &Seat) -> Result<(), Problem> {
     let mut progress = seat.watch();
     let there = |now: &Progress| now.len > 0 || now.waiting.is_some() || !matches!(now.stage, Stage::Open);
     wait(&mut progress, FIRST_SIGN, there).await;
@@ -125,10 +126,10 @@ async fn first_sign(seat: &Seat) -> Result<(), Problem> {
     let now = progress.borrow().clone();
     match &now.stage {
         Stage::Failed(error) => match error.as_ref() {
-            EngineError::Unknown(_) => Err(gone(&now)),
+            EngineError::Unknown(_) => Err(gone(app, &now)),
             other @ (EngineError::Unavailable(_) | EngineError::Refused(_)) => Err(refusal(other)),
         },
-        Stage::Ended(ending) if now.len == 0 && ending.outcome == Some(Outcome::Expired) => Err(gone(&now)),
+        Stage::Ended(ending) if now.len == 0 && ending.outcome == Some(Outcome::Expired) => Err(gone(app, &now)),
         Stage::Ended(_) | Stage::Sealed | Stage::Open => Ok(()),
     }
 }
@@ -138,8 +139,12 @@ async fn wait(progress: &mut watch::Receiver<Progress>, most: Duration, until: i
     drop(tokio::time::timeout(most, progress.wait_for(until)).await);
 }
 
-fn gone(now: &Progress) -> Problem {
-    let usual = "the log is gone: Nomad has collected this build, and Albatros keeps no copy of logs";
+fn gone(app: &App, now: &Progress) -> Problem {
+    let usual = if app.store.is_some() {
+        "the log is gone: Nomad has collected this build, and its log was not archived"
+    } else {
+        "the log is gone: Nomad has collected this build, and Albatros keeps no copy of logs (ALBATROS_STORE)"
+    };
     Problem::new(StatusCode::GONE, now.notice.as_deref().unwrap_or(usual))
 }
 

@@ -5,6 +5,7 @@ mod bearer;
 pub(crate) mod blobs;
 mod caller;
 mod exchange;
+mod log;
 mod proof;
 mod refusal;
 mod report;
@@ -12,6 +13,7 @@ mod report;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use exchange::exchange;
+pub(crate) use log::{end as log_end, put as log_put};
 pub(crate) use report::report;
 
 use super::refusals::Refusals;

@@ -23,7 +23,12 @@ impl Proof {
 
     /// Whether the record's session was made with this secret.
     pub(super) fn is_of(&self, record: &Record) -> bool {
-        record.session.as_ref().is_some_and(|known| bool::from(known.as_bytes().ct_eq(self.0.as_bytes())))
+        self.is(record.session.as_deref())
+    }
+
+    /// Whether this is what was kept of a session.
+    pub(super) fn is(&self, session: Option<&str>) -> bool {
+        session.is_some_and(|known| bool::from(known.as_bytes().ct_eq(self.0.as_bytes())))
     }
 
     /// What the record keeps.

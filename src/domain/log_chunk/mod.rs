@@ -25,6 +25,8 @@ pub use mask::{Masker, MaskerError};
 pub use needles::{NEEDLES_MOST, TooManyNeedles, needles};
 pub use stamp::Stamper;
 
+pub use super::place::Output as Stream;
+
 /// The version that this program writes; another one cannot be read.
 pub const VERSION: u32 = 1;
 /// A chunk is sent when it holds so much text, bytes.
@@ -40,35 +42,6 @@ pub const LOG_MOST: u64 = 4 << 30;
 
 /// The longest first line of a chunk.
 const HEAD_MOST: usize = 256 * 1024;
-
-/// Which of the executor's two streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-}
-
-impl Stream {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
-
-    /// As it stands in paths and names of files.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-        }
-    }
-
-    /// By its name; none for any other word.
-    #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|stream| stream.as_str() == text)
-    }
-}
 
 /// A piece of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -102,6 +102,15 @@ pub enum Output {
 }
 
 impl Output {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// By its name; none for any other word.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|output| output.as_str() == text)
+    }
+
     /// As it stands in addresses.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -246,10 +255,23 @@ pub fn history(created: jiff::Timestamp, claim: &ClaimId) -> Key {
     Key(format!("history/{:013}-{claim}", (FAR - created.as_millisecond()).clamp(0, FAR)))
 }
 
+/// What sorts just behind all lines of changes that began at `created`, to list from there.
+#[must_use]
+pub fn history_before(created: jiff::Timestamp) -> Key {
+    // A claim is hexadecimal digits.
+    Key(format!("history/{:013}-z", (FAR - created.as_millisecond()).clamp(0, FAR)))
+}
+
 /// Finds a build by its id.
 #[must_use]
 pub fn index(build: &BuildId) -> Key {
     Key(format!("index/{}", hash(build.as_str())))
+}
+
+/// Finds a change by its claim. No build's id is a claim: it has a slash.
+#[must_use]
+pub fn index_of_claim(claim: &ClaimId) -> Key {
+    Key(format!("index/{}", hash(claim.as_str())))
 }
 
 /// Written to see that the store can be.

@@ -1,0 +1,86 @@
+//! Finds what the registry has forgotten.
+
+use std::collections::HashSet;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::keep::read;
+use crate::api::store::{Store, StoreError};
+use crate::dispatcher::App;
+use crate::domain::history::{Home, Story};
+use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::place::{self, Key, Place, histories};
+
+/// Look-ups and lists at once: strangers may ask for anything.
+const AT_ONCE: usize = 8;
+/// The most lines that one list reads: what is filtered out counts.
+const LINES_MOST: usize = 2_000;
+/// Lines that one list reads at once.
+const READS: usize = 16;
+
+/// Bounds what is asked of the store.
+#[derive(Debug)]
+pub(crate) struct Turns(Semaphore);
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self(Semaphore::new(AT_ONCE))
+    }
+}
+
+/// Where a build is kept, and how it ended.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) home: Home,
+    pub(crate) story: Story,
+}
+
+/// A build by its id.
+pub(crate) async fn build(app: &App, build: &BuildId) -> Result<Option<Kept>, StoreError> {
+    let kept = look(app, &place::index(build)).await?;
+    Ok(kept.filter(|kept| kept.story.done.build.as_ref() == Some(build)))
+}
+
+/// A change by its claim.
+pub(crate) async fn claim(app: &App, claim: &ClaimId) -> Result<Option<Kept>, StoreError> {
+    let kept = look(app, &place::index_of_claim(claim)).await?;
+    Ok(kept.filter(|kept| kept.story.claim == *claim))
+}
+
+async fn look(app: &App, index: &Key) -> Result<Option<Kept>, StoreError> {
+    let Some(store) = &app.store else { return Ok(None) };
+    let _turn = app.turns.0.acquire().await;
+    let Some(home) = read::<Home>(store, index).await? else { return Ok(None) };
+    let story = read(store, &home.place().record(&home.own)).await?;
+    Ok(story.map(|story| Kept { home, story }))
+}
+
+/// The changes that began before `before`, newest first, but for those that are `known`: at most `most` of those that are
+/// `wanted`. After 2000 lines it gives up.
+pub(crate) async fn list(
+    app: &App,
+    before: Option<Timestamp>,
+    known: &HashSet<ClaimId>,
+    most: usize,
+    wanted: impl Fn(&Story) -> bool,
+) -> Result<Vec<Story>, StoreError> {
+    let Some(store) = &app.store else { return Ok(Vec::new()) };
+    let _turn = app.turns.0.acquire().await;
+    let after = before.map(place::history_before);
+    let listed = store.list(&histories(), after.as_ref(), LINES_MOST.saturating_add(known.len())).await?;
+    let keys = listed.iter().filter_map(|one| match Key::read(&one.key)? {
+        (key, Place::History(_, claim)) if !known.contains(&claim) => Some(key),
+        _ => None,
+    });
+    let lines = stream::iter(keys.take(LINES_MOST).collect::<Vec<_>>())
+        .map(|key| line(store, key))
+        .buffered(READS)
+        .try_filter_map(|line| std::future::ready(Ok(line.filter(&wanted))));
+    lines.take(most).try_collect().await
+}
+
+async fn line(store: &Store, key: Key) -> Result<Option<Story>, StoreError> {
+    read(store, &key).await
+}

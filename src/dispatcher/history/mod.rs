@@ -1,0 +1,11 @@
+//! What ended long ago: written into the store at the final status, found there when Nomad and the registry have
+//! forgotten it.
+
+mod find;
+mod home;
+mod keep;
+mod latest;
+
+pub(crate) use find::{Kept, Turns, build, claim, list};
+pub(crate) use home::of as home_of;
+pub(crate) use keep::{keep_later, keep_now};
