@@ -135,8 +135,8 @@ job "builder" {
     }
 
     task "controller" {
-      driver       = "docker"
-      user         = "65534:65534"
+      driver = "docker"
+      user   = "65534:65534"
       # Time to take the rest of the log to the archive; Nomad allows no more unless its clients say so.
       kill_timeout = "30s"
       lifecycle {

@@ -109,7 +109,7 @@ job "builder" {
     }
 
     task "controller" {
-      driver       = var.driver
+      driver = var.driver
       # Time to take the rest of the log to the archive; Nomad allows no more unless its clients say so.
       kill_timeout = "30s"
       lifecycle {

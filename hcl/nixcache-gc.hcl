@@ -18,7 +18,7 @@ variable "volume" {
 
 variable "nix" {
   type        = string
-  default     = "albatros-nix"
+  default     = "albatros-nix:1"
   description = "An image with the nix programs outside of /nix, and flock and find."
 }
 

@@ -7,10 +7,10 @@
 #   nomad volume create -namespace ci hcl/volume/nix.hcl
 #
 # Images need nix programs outside of /nix, where the volume hides what an image has: Debian's package and Alpine's lie
-# there, nixos/nix does not do.
+# there, nixos/nix does not do. With a tag: one without is `latest`, which Nomad always pulls.
 #
 #   printf '%s\n' 'FROM debian:bookworm' 'RUN apt-get update && apt-get install -y --no-install-recommends nix-bin' \
-#     | docker build -t albatros-nix -
+#     | docker build -t albatros-nix:1 -
 #
 # Then the builder, and the job that collects what no build of the last 7 days has used:
 #
@@ -53,13 +53,13 @@ variable "tools" {
 
 variable "image" {
   type        = string
-  default     = "albatros-nix"
+  default     = "albatros-nix:1"
   description = "The script's image, until a flavor names another: it needs nix programs of its own, outside of /nix."
 }
 
 variable "nix" {
   type        = string
-  default     = "albatros-nix"
+  default     = "albatros-nix:1"
   description = "The nix daemon's image."
 }
 
@@ -196,9 +196,10 @@ job "builder-nix" {
     }
 
     task "controller" {
-      driver       = "docker"
-      user         = "65534:65534"
-      kill_timeout = "5s"
+      driver = "docker"
+      user   = "65534:65534"
+      # Time to take the rest of the log to the archive; Nomad allows no more unless its clients say so.
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true
@@ -250,7 +251,7 @@ job "builder-nix" {
     task "sidecar" {
       driver       = "docker"
       user         = "root"
-      kill_timeout = "5s"
+      kill_timeout = "30s"
       lifecycle {
         hook    = "prestart"
         sidecar = true

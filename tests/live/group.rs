@@ -98,7 +98,11 @@ impl Group {
             Driver::Docker => include_str!("../../hcl/builder.hcl"),
             Driver::Exec | Driver::RawExec => include_str!("../../hcl/exec.hcl"),
         };
-        let hcl = shipped.replace("job \"builder\"", &format!("job \"{name}\""));
+        self.register_file(&shipped.replace("job \"builder\"", &format!("job \"{name}\"")), answers).await;
+    }
+
+    /// Registers any job file with the variables of a builder.
+    pub(crate) async fn register_file(&self, hcl: &str, answers: &[(&str, &str)]) {
         let server = format!("http://{}", self.listen);
         // Many builds at once, on any machine.
         let mut told = vec![("server", server.as_str()), ("disk", "1200")];
@@ -114,6 +118,7 @@ impl Group {
             Driver::Exec if !is_static() => told.push(("albatros", "/usr/bin/albatros")),
             Driver::RawExec | Driver::Exec | Driver::Docker => {}
         }
+        told.retain(|(name, _)| answers.iter().all(|(other, _)| other != name));
         told.extend(answers);
         let quoted = |value: &str| {
             if value.starts_with(['[', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
@@ -123,7 +128,7 @@ impl Group {
             }
         };
         let variables: Vec<String> = told.iter().map(|(name, value)| format!("{name} = {}\n", quoted(value))).collect();
-        self.story.cluster.nomad.register(&hcl, &variables.concat()).await;
+        self.story.cluster.nomad.register(hcl, &variables.concat()).await;
     }
 
     /// Configures the repository, with the flavors that images are for.

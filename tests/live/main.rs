@@ -32,6 +32,7 @@ mod killed;
 mod logs;
 mod minded;
 mod mtls;
+mod nixcache;
 mod nomad;
 mod once;
 mod pull;

@@ -14,7 +14,7 @@ chmod 1777 "$TREE/tmp"
 printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$TREE/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$TREE/etc/group"
 for name in sh cat wc echo sleep date ls ln rm mv cp dd kill id head tail env mkdir touch timeout setsid nohup yes true \
-        tr chmod grep curl git seq fallocate; do
+        tr chmod grep curl git seq fallocate mkfifo mktemp; do
     add "$(command -v "$name" | grep '^/' || echo "/usr/bin/$name")"
 done
 add /bin/sh
