@@ -59,3 +59,10 @@ fn builds(text: &str) -> Result<usize, SettingsError> {
 pub(super) fn temp(environment: Environment<'_>) -> PathBuf {
     environment("TMPDIR").filter(|value| !value.is_empty()).map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }
+
+/// Where programs keep what they could make again.
+pub(super) fn cache(environment: Environment<'_>) -> Option<PathBuf> {
+    let set = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").filter(|dir| dir.is_absolute());
+    cache.or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|dir| dir.join("albatros"))
+}

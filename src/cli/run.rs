@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::complain;
 use super::exit::Exit;
-use super::machine::{machine, temp};
+use super::machine::{cache, machine, temp};
 use super::params::inject;
 use super::settings::{self, Environment, Overrides, SettingsError};
 use crate::dev::{RunError, RunSettings, Terminal, run};
@@ -31,6 +31,9 @@ pub(crate) struct RunArgs {
     /// Parameters as KEY=VALUE lines; the file becomes the script's SECRET_PATH, byte for byte
     #[arg(long, visible_alias = "param-file", value_name = "FILE")]
     secrets: Option<PathBuf>,
+    /// Where artifacts are put, each in a directory of its name [default below $XDG_CACHE_HOME/albatros or ~/.cache/albatros]
+    #[arg(long, value_name = "DIR")]
+    artifacts: Option<PathBuf>,
     /// Keep the workspace also when the build does not fail
     #[arg(long)]
     keep: bool,
@@ -58,6 +61,8 @@ impl RunArgs {
             inject: inject(self.secrets.as_deref(), &self.params)?,
             keep: self.keep,
             temp: temp(environment),
+            cache: cache(environment),
+            artifacts: self.artifacts,
             dispatcher: settings::dev(&Overrides::default(), environment)?.1,
             machine: machine(environment)?,
         })

@@ -4,11 +4,14 @@
 //! commit is delivered to its own `/hook` as a forge would. `run` builds a working copy as it stands, with a server of its own that
 //! goes with it.
 
+mod cache;
 mod copy;
 mod delivery;
 mod home;
 mod kept;
+mod left;
 mod own;
+mod places;
 mod read;
 mod run;
 mod server;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,13 +14,15 @@ use url::Url;
 
 use super::RunSettings;
 use super::delivery::SENDER;
+use super::places::Places;
 use crate::api::http::{EndpointError, local_client};
+use crate::api::store::{Store, StoreError, StoreSettings};
 use crate::dispatcher::{self, App, Outside, SharedApp};
 use crate::domain::config::{ConfigError, RepoConfig};
 use crate::domain::duration::Span;
 use crate::domain::id::ClaimId;
 use crate::domain::repo_url::RepoUrlError;
-use crate::engine::{Engine, Keep, LocalEngine, LocalError, LocalSettings, LocalSource};
+use crate::engine::{Engine, LocalEngine, LocalError, LocalSettings, LocalSource};
 use crate::registry::{FileRegistry, FilesError, Registry};
 
 /// The builder's name: the first half of a run's id.
@@ -54,6 +55,9 @@ pub enum ServerError {
     /// No client could be made.
     #[error("no connection can be made")]
     Client(#[from] EndpointError),
+    /// What builds leave cannot be kept.
+    #[error("there is no place for artifacts and caches")]
+    Store(#[from] StoreError),
     /// The system gives no random bytes.
     #[error("there are no random bytes")]
     Random(#[source] io::Error),
@@ -70,8 +74,7 @@ impl Server {
     /// A server of one repository, by its address.
     pub(super) async fn start(
         settings: &RunSettings,
-        room: &Path,
-        keep: Keep,
+        places: &Places,
         (address, source): (&str, LocalSource),
     ) -> Result<Self, ServerError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(ServerError::Listen)?;
@@ -79,9 +82,9 @@ impl Server {
         let mut dispatcher = settings.dispatcher.clone();
         dispatcher.loopback = loopback(at);
         dispatcher.namespace = "local".to_owned();
-        dispatcher.spool = room.to_owned();
+        dispatcher.spool.clone_from(&places.room);
         let engine = LocalEngine::open(LocalSettings {
-            data: room.to_owned(),
+            data: places.room.clone(),
             program: settings.machine.program.clone(),
             builds: 1,
             jobs: settings.machine.builds,
@@ -90,22 +93,23 @@ impl Server {
             container_vars: settings.machine.container_vars.clone(),
             git_vars: Vec::new(),
             namespace: dispatcher.namespace.clone(),
-            keep: Some(keep),
+            keep: Some(places.keep.clone()),
             sources: BTreeMap::from([(address.to_owned(), source)]),
         })?;
         let configs = vec![(address.parse()?, config(settings)?)];
-        let registry = FileRegistry::open(&room.join("registry"), configs)?;
+        let registry = FileRegistry::open(&places.room.join("registry"), configs)?;
+        let store = Store::open(&StoreSettings::files(places.store.clone()))?;
         // There is no forge: nothing is ever asked with it.
         let forges = local_client(None)?;
         let (engine, registry) = (Engine::Local(engine), Registry::Files(registry));
         let outside = Outside { forge_client: forges, shutdown: CancellationToken::new() };
-        let app = App::new(dispatcher, engine, registry, None, outside);
+        let app = App::new(dispatcher, engine, registry, Some(store), outside);
         let task = tokio::spawn(dispatcher::serve(SharedApp::clone(&app), listener));
         Ok(Self { app, task })
     }
 
-    /// Ends it, once it has written down what there is to know of the build.
-    pub(super) async fn end(self, claim: &ClaimId) {
+    /// Ends it, once it has written down what there is to know of the build, and all jobs are over. What was kept stays.
+    pub(super) async fn end(self, claim: &ClaimId) -> Option<Store> {
         let deadline = Instant::now() + RECORD_WITHIN;
         while matches!(self.app.registry.open(claim).await, Ok(Some(_))) {
             if Instant::now() > deadline {
@@ -114,9 +118,13 @@ impl Server {
             }
             sleep(LOOK).await;
         }
+        if let Engine::Local(engine) = &self.app.engine {
+            engine.end_all().await;
+        }
         self.app.shutdown();
         // Connections that do not end by then end with the process.
         let _ = tokio::time::timeout(CLOSING, self.task).await;
+        self.app.store.clone()
     }
 }
 

@@ -10,13 +10,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::copy::{CopyError, Head, Repository, directory};
 use super::delivery::SENDER;
 use super::own::{Server, ServerError};
-use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, name_of, quoted};
+use super::places::Places;
+use super::{Machine, TASKS_THAT_SAY_WHY, Terminal, address_of, kept, left, name_of, quoted};
 use crate::api::git::{Git, GitError};
+use crate::api::store::Store;
 use crate::dispatcher::{App, OwnError, Settings, build_own};
 use crate::domain::event::{Change, EventKind, Sender};
 use crate::domain::id::{BuildId, ClaimId, Flavor};
 use crate::domain::outcome::{EXECUTOR, Outcome, Verdict, judge};
-use crate::domain::repo_url::RepoUrlError;
+use crate::domain::repo_url::{RepoUrl, RepoUrlError};
 use crate::domain::secret::Secret;
 use crate::domain::status;
 use crate::domain::times::Times;
@@ -38,6 +40,10 @@ pub struct RunSettings {
     pub keep: bool,
     /// Where temporary files go.
     pub temp: PathBuf,
+    /// Where what outlives a run is kept: `$XDG_CACHE_HOME/albatros`; none where there is no such place.
+    pub cache: Option<PathBuf>,
+    /// Where artifacts are put; else beside what is kept.
+    pub artifacts: Option<PathBuf>,
     /// As for `serve`.
     pub dispatcher: Settings,
     /// This machine.
@@ -68,6 +74,9 @@ pub enum RunError {
     /// The build cannot be looked at.
     #[error("the build cannot be looked at")]
     Observe(#[from] EngineError),
+    /// What the build has left cannot be shown.
+    #[error("an artifact could not be taken out of the store")]
+    Left(#[from] left::LeftError),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
@@ -90,7 +99,8 @@ pub async fn run(settings: RunSettings, terminal: Terminal) -> Result<u8, RunErr
     let room = room.map_err(|error| RunError::Room(settings.temp.clone(), error))?;
     let keep = Keep { dir: room.path().join(kept::KEPT), always: settings.keep };
     let workspace = keep.workspace(&address_of(&name_of(&dir)));
-    let outcome = build(&settings, &dir, room.path(), keep, &terminal).await;
+    let places = Places::of(&settings, &dir, room.path(), keep);
+    let outcome = build(&settings, &dir, &places, &terminal).await;
     if workspace.exists() {
         let room = room.keep();
         if let Err(error) = kept::settle(&room, &dir) {
@@ -104,25 +114,36 @@ pub async fn run(settings: RunSettings, terminal: Terminal) -> Result<u8, RunErr
     outcome
 }
 
-async fn build(
-    settings: &RunSettings,
-    dir: &Path,
-    room: &Path,
-    keep: Keep,
-    terminal: &Terminal,
-) -> Result<u8, RunError> {
+async fn build(settings: &RunSettings, dir: &Path, places: &Places, terminal: &Terminal) -> Result<u8, RunError> {
     let (head, files) = look(dir, settings).await?;
     let address = address_of(&name_of(dir));
-    let server = Server::start(settings, room, keep, (&address, LocalSource::Files(files))).await?;
+    let server = Server::start(settings, places, (&address, LocalSource::Files(files))).await?;
     let change = change(head.as_ref())?;
-    let (claim, build) = build_own(&server.app, &address.parse()?, &change, &settings.flavor).await?;
+    let repo = address.parse()?;
+    let (claim, build) = build_own(&server.app, &repo, &change, &settings.flavor).await?;
     let outcome = follow(&server.app.engine, &build, terminal).await;
     let code = match outcome {
         Ok(outcome) => tell(&server.app, (&claim, &build), outcome, terminal).await,
         Err(error) => Err(error),
     };
-    server.end(&claim).await;
+    let store = server.end(&claim).await;
+    if let (Some(store), Ok(_)) = (store, &code) {
+        show(&store, (&repo, &claim), places, terminal).await?;
+    }
     code
+}
+
+/// Says which artifacts the run has left, and where.
+async fn show(
+    store: &Store,
+    (repo, claim): (&RepoUrl, &ClaimId),
+    places: &Places,
+    terminal: &Terminal,
+) -> Result<(), RunError> {
+    for path in left::take(store, (repo, claim), &places.artifacts).await? {
+        terminal.say(&format!("artifact: {}", quoted(&path)));
+    }
+    Ok(())
 }
 
 /// Why it failed, where the script did not; then the verdict.

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("controller", &["listen", "api", "domain"]),
     ("sidecar", &["engine", "registry", "api", "domain"]),
     // Puts the same pieces together on one machine: the one role that may start another.
-    ("dev", &["dispatcher", "engine", "registry", "api", "domain"]),
+    ("dev", &["dispatcher", "sidecar", "engine", "registry", "api", "domain"]),
     ("cli", &["dispatcher", "controller", "sidecar", "dev", "engine", "registry", "api", "domain"]),
 ];
 

@@ -166,7 +166,9 @@ async fn a_directory_that_is_not_there_is_wrong_use() {
 #[tokio::test]
 async fn the_hello_of_the_readme_builds() {
     let hello = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/hello");
-    let done = Command::new(env!("CARGO_BIN_EXE_albatros")).arg("run").arg(hello).output().await.unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
+    let done = command.arg("run").arg(hello).env("XDG_CACHE_HOME", cache.path()).output().await.unwrap();
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success() && said.starts_with("Hello from main"), "{said}");
 }

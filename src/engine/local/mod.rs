@@ -131,6 +131,19 @@ impl LocalEngine {
         Ok(Self { shared })
     }
 
+    /// Ends all builds, and waits until nothing of them is left.
+    pub async fn end_all(&self) {
+        let open: Vec<_> = self.shared.all().into_iter().filter(|build| build.state().end.is_none()).collect();
+        for build in &open {
+            self.shared.change(build, |state| state.stop = true);
+        }
+        for build in open {
+            let mut state = build.watch();
+            // Whoever ends it is bounded, and gives a reason in any case.
+            let _ = state.wait_for(|state| state.end.is_some()).await;
+        }
+    }
+
     fn known(&self, build: &BuildId) -> Result<Arc<Build>, EngineError> {
         self.shared.get(build).ok_or_else(|| EngineError::Unknown(build.to_string()))
     }

@@ -13,6 +13,9 @@ pub(super) const ALLOC: &str = "alloc";
 /// The tasks, in the order in which they are started.
 pub(super) const TASKS: [&str; 4] = [CONTROLLER, SIDECAR, PREPARE, EXECUTOR];
 
+/// The variable that tells a controller to take connections beside its socket's.
+pub(super) const LISTEN: &str = "ALBATROS_CONTROLLER_LISTEN";
+
 /// What a task has for itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Room {

@@ -46,6 +46,10 @@ pub(super) async fn start(shared: &Shared, build: &Build, limit: Duration) -> io
         }
         None => {}
     }
+    if recorded.job.as_ref().is_some_and(|job| job.service) {
+        // Its connections come from the controller of the build that started it, on this machine too.
+        command.env(rooms::LISTEN, "127.0.0.1:0");
+    }
     if let Some(image) = recorded.job.as_ref().and_then(|job| job.image.as_deref()) {
         container(shared, build, image, &mut command).await?;
     }

@@ -48,6 +48,7 @@ fn is_for(task: &str, name: &OsStr) -> bool {
     match task {
         EXECUTOR => of_nomad || of_script,
         PREPARE => !of_script,
+        CONTROLLER => of_nomad || name == rooms::LISTEN,
         _sidecars => of_nomad,
     }
 }
