@@ -68,6 +68,7 @@ impl ControllerArgs {
             facts: told.facts,
             listen: told.listen,
             reached_at: told.reached_at,
+            task_dir: told.task_dir,
             source,
         };
         Ok(controller::run(settings, shutdown).await?)

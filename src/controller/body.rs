@@ -73,12 +73,18 @@ impl Frames {
 
     /// Who is still sending when the connection ends never sees the answer: the rest is read and thrown away for a while.
     pub(super) fn refuse(&mut self) {
-        let Some(body) = self.body.take() else { return };
-        tokio::spawn(tokio::time::timeout(LINGER_WITHIN, async move {
-            let mut body = Limited::new(body, LINGER);
-            while let Some(Ok(_thrown_away)) = body.frame().await {}
-        }));
+        if let Some(body) = self.body.take() {
+            discard(body);
+        }
     }
+}
+
+/// Reads a body that is not wanted, for a while.
+pub(super) fn discard(body: Body) {
+    tokio::spawn(tokio::time::timeout(LINGER_WITHIN, async move {
+        let mut body = Limited::new(body, LINGER);
+        while let Some(Ok(_thrown_away)) = body.frame().await {}
+    }));
 }
 
 /// The content type, without its parameters and in lower case.

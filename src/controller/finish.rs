@@ -2,20 +2,37 @@
 
 use std::time::Duration;
 
+use axum::Json;
+use axum::body::Body;
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::Phase;
 use super::access::Script;
 use super::answer::Refusal;
+use super::body::take;
+use crate::api::controller::{Finished, ScriptEnd, Unsaved};
+use crate::domain::blob::BlobKind;
 
 /// A report that has not been delivered by then is given up: the build ends with or without it.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(20);
 /// serve stops the jobs of a build that has ended by itself: this only spares them a little time.
 const STOPPED_WITHIN: Duration = Duration::from_secs(3);
+/// The longest body: an exit code.
+const BODY: usize = 1024;
 
-/// The script's token is dead from here on; the report is delivered first, or given up.
-pub(super) async fn finish(Script(app): Script) -> Result<StatusCode, Refusal> {
+#[derive(Deserialize)]
+struct Exit {
+    exit_code: u8,
+}
+
+/// The script's token is dead from here on; what it wanted to be kept is kept first, and the report is delivered.
+pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Finished>, Refusal> {
+    let bytes = take(body, &headers, BODY).await?;
+    let wrong = |_error| Refusal::senseless("expected {\"exit_code\": 0}");
+    let Exit { exit_code } = serde_json::from_slice(&bytes).map_err(wrong)?;
     let first = app.phase.send_if_modified(|phase| {
         let running = *phase == Phase::Running;
         *phase = (*phase).max(Phase::Finished);
@@ -29,8 +46,26 @@ pub(super) async fn finish(Script(app): Script) -> Result<StatusCode, Refusal> {
     if timeout(STOPPED_WITHIN, app.jobs.told()).await.is_err() {
         tracing::warn!("serve was not told in time to stop the build's jobs: it stops them when the build has ended");
     }
+    let ended = if exit_code == 0 { ScriptEnd::Success } else { ScriptEnd::Failure };
+    let unsaved = app.saves.settle(ended).await;
+    let (failed, notes): (Vec<_>, Vec<_>) = unsaved.iter().partition(|unsaved| unsaved.kind == BlobKind::Artifact);
+    let trouble = failed.first().map(|first| trouble(first, failed.len()));
+    if let Some(trouble) = &trouble {
+        app.reports.trouble(trouble);
+    }
     if !app.reports.delivered(DELIVERED_WITHIN).await {
         tracing::warn!("the report could not be delivered in time");
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(Finished { trouble, notes: notes.into_iter().map(sentence).collect() }))
+}
+
+fn trouble(first: &Unsaved, count: usize) -> String {
+    match count {
+        0 | 1 => sentence(first),
+        count => format!("{} (and {} more)", sentence(first), count - 1),
+    }
+}
+
+fn sentence(unsaved: &Unsaved) -> String {
+    format!("{} {} could not be kept: {}", unsaved.kind.word(), unsaved.id, unsaved.reason)
 }

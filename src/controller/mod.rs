@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod blobs;
 mod body;
 mod build;
 mod courier;
@@ -41,6 +42,7 @@ use crate::domain::secret::Secret;
 
 pub use doors::StartError;
 
+use blobs::{Blobs, Saves};
 use doors::{Doors, Tokens};
 use folder::Folder;
 use jobs::Jobs;
@@ -73,6 +75,8 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// `NOMAD_HOST_ADDR_service`: where a service's connections come in, as others see `listen`; absent: `listen` itself.
     pub reached_at: Option<String>,
+    /// `NOMAD_TASK_DIR`: where an upload waits whose size must be known before it is sent on.
+    pub task_dir: Option<PathBuf>,
     /// Where the session comes from.
     pub source: Source,
 }
@@ -130,6 +134,8 @@ pub(crate) struct App {
     /// Good once the session is granted: [`App::link`].
     link: Option<Link>,
     pub(crate) jobs: Jobs,
+    pub(crate) blobs: Blobs,
+    pub(crate) saves: Saves,
 }
 
 /// Shared by all tasks of a controller.
@@ -158,6 +164,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         link: Link::of(&settings.source, &secret),
         jobs: Jobs::default(),
+        blobs: Blobs::new(settings.task_dir),
+        saves: Saves::default(),
     });
     let stop = CancellationToken::new();
     let service = doors.entrances.port().map(|port| settings.reached_at.unwrap_or_else(|| port.to_string()));

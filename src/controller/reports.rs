@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::answer::Refusal;
 use crate::api::controller::Reported;
-use crate::domain::report::{NAMED_FAILURES, REPORT_LIMIT, Report, SUMMARY_LIMIT, Tests, clipped};
+use crate::domain::report::{NAMED_FAILURES, REPORT_LIMIT, Report, SUMMARY_LIMIT, TEXT_LIMIT, Tests, clipped};
 
 /// Files of test results under names of their own.
 const FILES: usize = 64;
@@ -30,6 +30,7 @@ pub(crate) struct Reports {
 struct Kept {
     summary: String,
     files: BTreeMap<String, Tests>,
+    trouble: Option<String>,
 }
 
 impl Default for Reports {
@@ -67,6 +68,13 @@ impl Reports {
         Ok(self.changed(&kept))
     }
 
+    /// Takes the reason why the build is none, whatever its script has ended with.
+    pub(super) fn trouble(&self, sentence: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.trouble = Some(clipped(sentence, TEXT_LIMIT).to_owned());
+        self.changed(&kept);
+    }
+
     fn changed(&self, kept: &Kept) -> Reported {
         self.version.send_modify(|version| *version += 1);
         Reported { summary: kept.summary.len(), tests: kept.tests().map(|tests| tests.counts) }
@@ -75,7 +83,8 @@ impl Reports {
     /// The report as it is now, and the change it is of; small enough for serve.
     pub(super) fn now(&self) -> (u64, Report) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        (*self.version.borrow(), fit(Report { summary: kept.summary.clone(), tests: kept.tests(), trouble: None }))
+        let (summary, trouble) = (kept.summary.clone(), kept.trouble.clone());
+        (*self.version.borrow(), fit(Report { summary, tests: kept.tests(), trouble }))
     }
 
     /// Tells of changes.
@@ -129,7 +138,7 @@ fn fit(mut report: Report) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::report::{FailedTest, TEXT_LIMIT, TestCounts};
+    use crate::domain::report::{FailedTest, TestCounts};
 
     #[test]
     fn a_summary_is_replaced_or_grows_up_to_its_limit() {

@@ -8,7 +8,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{build, events, finish, jobs, log, params, report};
+use super::{blobs, build, events, finish, jobs, log, params, report};
 
 /// The routes of one door.
 pub(super) fn routes(door: Door) -> Router {
@@ -33,6 +33,12 @@ fn shared() -> Router<Door> {
         .route("/v1/masks", get(log::masks))
         .route("/v1/log/{stream}/{offset}", put(log::put))
         .route("/v1/log/{stream}/end", post(log::end))
+        .route("/v1/artifacts", get(blobs::list))
+        .route("/v1/artifacts/{id}", get(blobs::read_artifact).head(blobs::head_artifact).put(blobs::write_artifact))
+        .route("/v1/caches/{id}", get(blobs::read_cache).head(blobs::head_cache).put(blobs::write_cache))
+        .route("/v1/saves", get(blobs::declared).post(blobs::declare))
+        .route("/v1/saves/due", get(blobs::due))
+        .route("/v1/saves/done", post(blobs::done))
         .route("/v1/finish", post(finish::finish))
         .route("/v1/job", get(jobs::own))
         .route("/v1/jobs", get(jobs::all).post(jobs::make))

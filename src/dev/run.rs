@@ -160,8 +160,10 @@ async fn tell(
     }
     let times = Times::of(&app.engine.observe(build).await?);
     let took = times.started.zip(times.finished).map(|(from, to)| to.duration_since(from));
-    let tests = app.registry.report(claim).await?.and_then(|report| report.tests).map(|tests| tests.counts);
-    let sentence = status::with_tests(status::sentence(&outcome, took), &outcome, tests);
+    let report = app.registry.report(claim).await?.unwrap_or_default();
+    let tests = report.tests.map(|tests| tests.counts);
+    let sentence = status::with_trouble(status::sentence(&outcome, took), &outcome, report.trouble.as_deref());
+    let sentence = status::with_tests(sentence, &outcome, tests);
     terminal.say(&format!("{}: {sentence}", outcome.word()));
     Ok(outcome.exit_status())
 }

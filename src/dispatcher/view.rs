@@ -50,6 +50,9 @@ pub(crate) struct BuildView {
     /// The script's tests, counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tests: Option<TestCounts>,
+    /// Why it is none, though its script ended well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
     /// All that the script has reported; where one build is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Report>,
@@ -74,6 +77,7 @@ impl BuildView {
             finished: record.finished,
             log: record.build.as_ref().map(|build| log_link(app, build)),
             tests: record.tests,
+            trouble: record.trouble.clone(),
             ..Self::unknown()
         };
         view.set_verdict(verdict);
@@ -105,6 +109,7 @@ impl BuildView {
             finished: Some(done.finished),
             log: done.build.as_ref().map(|build| log_link(app, build)),
             tests: done.tests,
+            trouble: done.trouble.clone(),
             ..Self::unknown()
         };
         let verdict = Verdict::Ended(done.outcome.clone());
@@ -135,6 +140,7 @@ impl BuildView {
             finished: None,
             log: None,
             tests: None,
+            trouble: None,
             report: None,
         }
     }
@@ -160,7 +166,8 @@ impl BuildView {
     fn say_how(&mut self, verdict: &Verdict) {
         let Verdict::Ended(outcome) = verdict else { return };
         let took = self.finished.zip(self.started).map(|(finished, started)| finished.duration_since(started));
-        self.reason = status::with_tests(status::sentence(outcome, took), outcome, self.tests);
+        let told = status::with_trouble(status::sentence(outcome, took), outcome, self.trouble.as_deref());
+        self.reason = status::with_tests(told, outcome, self.tests);
     }
 
     /// What a list shows of an open record, without asking the engine.

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::id::{BlobId, UploadId};
 
 /// What a blob is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BlobKind {
     /// Left by one build, for people and later builds.
     Artifact,
@@ -21,6 +22,15 @@ impl BlobKind {
         match self {
             Self::Artifact => "artifacts",
             Self::Cache => "caches",
+        }
+    }
+
+    /// For people: one of them.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Artifact => "artifact",
+            Self::Cache => "cache",
         }
     }
 }

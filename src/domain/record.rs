@@ -201,6 +201,9 @@ pub struct Done {
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
+    /// Why a build whose script ended well is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Whose job it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
@@ -240,6 +243,7 @@ impl Done {
             trusted: record.trusted,
             kept: false,
             tests: record.tests,
+            trouble: record.trouble.clone(),
             parent: record.parent.clone(),
             job_hash: record.job.as_deref().map(JobSpec::hash),
             jobs: record.jobs.clone(),

@@ -28,6 +28,9 @@ pub const WORKSPACE: &str = "workspace";
 /// In `$NOMAD_ALLOC_DIR`: where `albatros` is for the script.
 pub const BIN: &str = "bin";
 
+/// What `exec` ends with when the script has succeeded, and what it wanted to be kept could not be.
+pub const NOT_KEPT: u8 = 74;
+
 /// Why a trusted task ended a build, as the exit code that Nomad reports, for a sentence in the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {

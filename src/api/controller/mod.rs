@@ -1,8 +1,10 @@
 //! The API of a build's controller, as the sidecar, `exec` and the verbs in a build use it.
 
 mod address;
+mod blobs;
 mod jobs;
 mod log;
+mod saves;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -20,13 +22,13 @@ use crate::domain::runner::Ended;
 use crate::domain::secret::Secret;
 
 pub use address::{AddressError, ControllerAddress, Reach};
+pub use blobs::{Parcel, Put};
 pub use jobs::{LogStream, TUNNEL};
+pub use saves::{Done, Due, Finished, Save, ScriptEnd, Unsaved, When};
 pub use wire::{Build, Reported, Workspace};
 
 /// Longer than the controller holds any request but `finish`.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
-/// Longer than the controller tries to deliver a report.
-const FINISH_WITHIN: Duration = Duration::from_secs(25);
 /// Longer than a large file of test results takes on a slow machine.
 const UPLOAD_WITHIN: Duration = Duration::from_secs(60);
 /// The largest answer: parameters.
@@ -274,14 +276,6 @@ impl Controller {
         let request = self.request(Method::POST, &["report"], Some(UPLOAD_WITHIN)).query(&[("name", name)]);
         let request = request.header("Content-Type", "application/xml").body(xml.into());
         self.answer(request).await?.json().map_err(ControllerError::Strange)
-    }
-
-    /// `POST /v1/finish`: the script has ended; the report has been delivered or given up, and the token is dead.
-    ///
-    /// # Errors
-    /// See [`ControllerError`].
-    pub async fn finish(&self) -> Result<(), ControllerError> {
-        self.answer(self.request(Method::POST, &["finish"], Some(FINISH_WITHIN))).await.map(drop)
     }
 }
 

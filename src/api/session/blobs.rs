@@ -215,13 +215,20 @@ impl SessionServer {
 }
 
 impl Wanted {
-    fn put_into(&self, mut url: Url) -> Url {
+    /// As a query.
+    #[must_use]
+    pub fn query(&self) -> Vec<(&str, &str)> {
         let mut query: Vec<(&str, &str)> = Vec::new();
         if self.latest_green {
             query.push(("from", "latest-green"));
         }
         query.extend(self.branch.iter().map(|branch| ("branch", branch.as_str())));
         query.extend(self.fallback.iter().map(|prefix| ("fallback", prefix.as_str())));
+        query
+    }
+
+    fn put_into(&self, mut url: Url) -> Url {
+        let query = self.query();
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

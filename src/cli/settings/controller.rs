@@ -26,6 +26,8 @@ pub struct ControllerSettings {
     pub listen: Option<SocketAddr>,
     /// `NOMAD_HOST_ADDR_service`, `NOMAD_ADDR_service`: that port, as others reach it.
     pub reached_at: Option<String>,
+    /// `NOMAD_TASK_DIR`.
+    pub task_dir: Option<PathBuf>,
     /// Where to ask for a session, or why there is nowhere to ask.
     pub session: Result<SessionSettings, &'static str>,
 }
@@ -57,6 +59,7 @@ pub fn controller(environment: Environment<'_>) -> Result<ControllerSettings, Se
         facts: facts(from)?,
         listen: listen.transpose()?,
         reached_at: from.text("NOMAD_HOST_ADDR_service").or_else(|| from.text("NOMAD_ADDR_service")),
+        task_dir: from.path("NOMAD_TASK_DIR"),
         session: session(from)?,
     })
 }

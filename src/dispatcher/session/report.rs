@@ -56,7 +56,8 @@ async fn open(app: &App, claim: &ClaimId, proof: &Proof) -> Result<Stored<Record
 async fn keep(app: &App, claim: &ClaimId, proof: &Proof, report: &Report) -> Result<StatusCode, Refusal> {
     for _ in 0..TRIES {
         let Stored { value, index } = open(app, claim, proof).await?;
-        let record = Record { tests: report.tests.as_ref().map(|tests| tests.counts), ..value };
+        let (tests, trouble) = (report.tests.as_ref().map(|tests| tests.counts), report.trouble.clone());
+        let record = Record { tests, trouble, ..value };
         match app.registry.keep_report(claim, &record, index, report).await? {
             Written::Yes(_) => return Ok(StatusCode::NO_CONTENT),
             Written::Conflict | Written::LeaseLost => {}

@@ -11,6 +11,7 @@ use super::id::{BuildId, ClaimId};
 use super::outcome::{Outcome, Verdict};
 use super::record::{Phase, Record, Stop, StopWhy};
 use super::report::TestCounts;
+use super::runner::NOT_KEPT;
 
 pub use standing::{Listed, Standing, standing};
 
@@ -146,7 +147,8 @@ fn last(record: &Record, outcome: &Outcome) -> Status {
         Outcome::Failure { .. } | Outcome::Oom { .. } | Outcome::Timeout | Outcome::Cancelled { .. } => State::Failure,
         Outcome::Infra { .. } | Outcome::Lost { .. } | Outcome::Expired => State::Error,
     };
-    let told = with_tests(sentence(outcome, took(record, outcome)), outcome, record.tests);
+    let told = with_trouble(sentence(outcome, took(record, outcome)), outcome, record.trouble.as_deref());
+    let told = with_tests(told, outcome, record.tests);
     Status { state, description: one_line(&told), last: true }
 }
 
@@ -155,6 +157,16 @@ fn took(record: &Record, outcome: &Outcome) -> Option<SignedDuration> {
     let limit = record.stop.as_ref().filter(|stop| *outcome == Outcome::Timeout && stop.why == StopWhy::Timeout);
     let end = limit.map(|stop| stop.at).or(record.finished)?;
     Some(end.duration_since(record.started?).max(SignedDuration::ZERO))
+}
+
+/// A sentence on how a build ended, or in its place why one ended whose script did well.
+#[must_use]
+pub fn with_trouble(sentence: String, outcome: &Outcome, trouble: Option<&str>) -> String {
+    let not_kept = Outcome::Failure { exit_code: i64::from(NOT_KEPT), signal: 0 };
+    match trouble.filter(|_| *outcome == not_kept) {
+        Some(trouble) => format!("Failed: {trouble}"),
+        None => sentence,
+    }
 }
 
 /// A sentence on how a build ended, and what its tests came to where that says something about it.

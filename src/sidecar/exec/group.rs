@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags, open};
 use tokio::time::{Duration, Instant, sleep, timeout};
 
-use super::Stops;
 use super::settings::ExecSettings;
+use super::{Stops, after_signal};
 use crate::api::controller::{AddressError, Controller, ControllerAddress, ControllerError};
 use crate::domain::runner;
 use crate::domain::secret::Secret;
@@ -19,8 +19,8 @@ use crate::sidecar::{reasons, say};
 const PARAMS_WITHIN: Duration = Duration::from_secs(10);
 /// Before it is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
-/// How long it may take to deliver the report.
-const FINISH_WITHIN: Duration = Duration::from_secs(25);
+/// How long it may take to have everything kept, and to deliver the report.
+const FINISH_WITHIN: Duration = Duration::from_secs(12 * 60);
 /// The same where somebody waits for the build's end.
 const FINISH_WHEN_STOPPED: Duration = Duration::from_secs(2);
 /// In `$NOMAD_SECRETS_DIR`: what SECRET_PATH names.
@@ -106,26 +106,35 @@ impl Group {
         self.params.as_deref()
     }
 
-    /// Tells the controller that the script has ended, and waits until it has handed the report on. A failure changes
-    /// nothing about how the build ended.
-    pub(super) async fn finish(self, stops: &mut Stops) {
+    /// Tells the controller that the script has ended with `code`, and waits until what was to be kept is kept and the
+    /// report is handed on. Gives what the build ends with: a script's success is none where it is not known that all is
+    /// kept; everything else stays as it is.
+    pub(super) async fn finish(self, code: u8, stops: &mut Stops) -> u8 {
         if let Some(params) = &self.params {
             // The script may have done so.
             let _ = std::fs::remove_file(params);
         }
         let within = if stops.seen() { FINISH_WHEN_STOPPED } else { FINISH_WITHIN };
         let told = tokio::select! {
-            told = timeout(within, self.controller.finish()) => told,
-            _stop = stops.next() => {
-                say("stopped before the build's report was delivered");
-                return;
+            told = timeout(within, self.controller.finish(code)) => told,
+            stop = stops.next() => {
+                say("stopped before everything was kept and the build's report was delivered");
+                return if code == 0 { after_signal(stop) } else { code };
             }
         };
-        match told {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => say(&format!("the build's report may not have been delivered: {}", reasons(&error))),
-            Err(_elapsed) => say("the build's report may not have been delivered: the controller took too long"),
-        }
+        let trouble = match told {
+            Ok(Ok(finished)) => {
+                finished.notes.iter().for_each(|note| say(note));
+                finished.trouble
+            }
+            Ok(Err(error)) => Some(format!("the build's report may not have been delivered: {}", reasons(&error))),
+            Err(_elapsed) => {
+                Some("the build's report may not have been delivered: the controller took too long".to_owned())
+            }
+        };
+        let Some(trouble) = trouble else { return code };
+        say(&trouble);
+        if code == 0 { runner::NOT_KEPT } else { code }
     }
 }
 

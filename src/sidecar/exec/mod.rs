@@ -104,10 +104,11 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
     let ended = script::run(&workspace, &settings.commit, (&environment, container.as_ref()), stops).await;
-    if let Some(group) = group {
-        group.finish(stops).await;
-    }
-    Ok(ended?)
+    let Some(group) = group else { return Ok(ended?) };
+    let code = ended.as_ref().map_or_else(script::ScriptError::code, |code| *code);
+    let finished = group.finish(code, stops).await;
+    ended?;
+    Ok(finished)
 }
 
 /// The container that the script is run in, once its image is there.

@@ -50,7 +50,7 @@ async fn the_end_of_the_script_is_an_event_and_ends_its_own_streams() {
     let mut running = start(given(true)).await;
     let mut own = running.as_script().events(None).await.unwrap();
     let mut sidecar = listen(&running).await;
-    running.as_script().finish().await.unwrap();
+    running.as_script().finish(0).await.unwrap();
     assert!(until(&mut own, "\n\n").await.contains("event: albatros.finished\n"));
     assert!(own.chunk().await.unwrap().is_none());
     assert!(until(&mut sidecar, "\n\n").await.contains("event: albatros.finished\n"));

@@ -97,6 +97,7 @@ async fn start_in(folder: TempDir, dir: PathBuf, source: Source) -> Running {
         facts: facts(false),
         listen: None,
         reached_at: None,
+        task_dir: None,
         source,
     };
     let stop = shutdown.clone();

@@ -14,7 +14,7 @@ const ROUTES: &[(&str, &str, u16, u16)] = &[
     ("POST /v1/report text/markdown", "done", 200, 403),
     ("GET /v1/nothing", "", 404, 404),
     ("DELETE /v1/params", "", 405, 405),
-    ("POST /v1/finish", "", 204, 403),
+    ("POST /v1/finish application/json", "{\"exit_code\":0}", 200, 403),
 ];
 
 #[tokio::test]

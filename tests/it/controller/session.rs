@@ -131,7 +131,7 @@ async fn a_report_is_delivered_before_finish_is_answered() {
     let script = running.as_script();
     script.summary("# done", false).await.unwrap();
     script.tests("", "<testsuite><testcase name='a'><failure message='no'/></testcase></testsuite>").await.unwrap();
-    script.finish().await.unwrap();
+    script.finish(0).await.unwrap();
     let (bearer, report) = serve.reports().pop().unwrap();
     assert_eq!(bearer, serve.exchanges()[0].1["secret"].as_str().unwrap());
     assert_eq!(report.summary, "# done");
@@ -160,7 +160,7 @@ async fn a_report_waits_for_a_server_that_was_away() {
     serve.down();
     running.as_script().summary("late", false).await.unwrap();
     let script = running.as_script();
-    let finishing = tokio::spawn(async move { script.finish().await });
+    let finishing = tokio::spawn(async move { script.finish(0).await });
     tokio::time::sleep(Duration::from_secs(8)).await;
     assert!(!finishing.is_finished() && serve.reports().is_empty());
     serve.up().await;
@@ -176,7 +176,7 @@ async fn a_report_that_cannot_be_delivered_holds_no_build_up_for_long() {
     serve.down();
     running.as_script().summary("lost", false).await.unwrap();
     let begun = Instant::now();
-    running.as_script().finish().await.unwrap();
+    running.as_script().finish(0).await.unwrap();
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(20) && took < Duration::from_secs(21), "{took:?}");
     let begun = Instant::now();
@@ -193,7 +193,7 @@ async fn a_report_that_is_refused_for_good_is_not_offered_again() {
         serve.refuse_reports(status);
         running.as_script().summary("x", false).await.unwrap();
         let begun = Instant::now();
-        running.as_script().finish().await.unwrap();
+        running.as_script().finish(0).await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(5), "{status}");
         assert_eq!(serve.reports().len(), 1, "{status}");
     }

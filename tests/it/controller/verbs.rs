@@ -111,7 +111,7 @@ async fn outside_of_a_build_each_verb_says_what_is_missing() {
 async fn a_controller_that_is_gone_ends_with_three() {
     let mut running = start(given(true)).await;
     let environment = build(&running);
-    running.as_script().finish().await.unwrap();
+    running.as_script().finish(0).await.unwrap();
     assert_eq!(say(&environment, &["param"], "").await.code, Some(3));
     running.end().await;
     let said = say(&environment, &["param"], "").await;

@@ -36,6 +36,8 @@ pub(crate) struct Answers {
     pub(crate) finish_fails: bool,
     /// `GET /v1/masks`; none: logs are archived nowhere.
     pub(crate) masks: Option<Vec<&'static str>>,
+    /// What `POST /v1/finish` says is wrong.
+    pub(crate) trouble: Option<&'static str>,
 }
 
 /// A controller in this process, in an allocation's directory.
@@ -142,7 +144,7 @@ async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, heade
             (None, None) => problem(403, "about:blank"),
         },
         "POST /v1/finish" if answers.finish_fails => problem(500, "about:blank"),
-        "POST /v1/finish" => StatusCode::NO_CONTENT.into_response(),
+        "POST /v1/finish" => axum::Json(json!({"trouble": answers.trouble})).into_response(),
         _ => problem(404, "about:blank"),
     }
 }

@@ -1,0 +1,119 @@
+//! `GET|HEAD /v1/{artifacts|caches}/{id}`, `GET /v1/artifacts`
+
+use std::io;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use super::{Refusal, ask, labelled, refused};
+use crate::controller::access::Either;
+use crate::domain::blob::{BlobKind, Manifest};
+
+/// No byte comes for so long: the answer is broken off, and whoever reads it tries again.
+const STILL: Duration = Duration::from_secs(60);
+
+/// `GET /v1/artifacts/{id}`
+pub(in crate::controller) async fn read_artifact(
+    asked: Either,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    read(asked, (BlobKind::Artifact, &id), query).await
+}
+
+/// `GET /v1/caches/{id}`
+pub(in crate::controller) async fn read_cache(
+    asked: Either,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    read(asked, (BlobKind::Cache, &id), query).await
+}
+
+/// `HEAD /v1/artifacts/{id}`
+pub(in crate::controller) async fn head_artifact(
+    asked: Either,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    head(asked, (BlobKind::Artifact, &id), query).await
+}
+
+/// `HEAD /v1/caches/{id}`
+pub(in crate::controller) async fn head_cache(
+    asked: Either,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Refusal> {
+    head(asked, (BlobKind::Cache, &id), query).await
+}
+
+/// `GET /v1/artifacts`
+pub(in crate::controller) async fn list(
+    Either { app, .. }: Either,
+    RawQuery(query): RawQuery,
+) -> Result<Json<Vec<Manifest>>, Refusal> {
+    let keeper = app.keeper().await?;
+    let wanted = ask::wanted(BlobKind::Artifact, query.as_deref())?;
+    let listed = keeper.server.artifacts(keeper.session(), &wanted).await;
+    listed.map(Json).map_err(|error| refused(&error))
+}
+
+async fn head(
+    Either { app, .. }: Either,
+    (kind, id): (BlobKind, &str),
+    query: Option<String>,
+) -> Result<Response, Refusal> {
+    let keeper = app.keeper().await?;
+    let (id, wanted) = (ask::id(id)?, ask::wanted(kind, query.as_deref())?);
+    let label = keeper.server.blob_label(keeper.session(), (kind, &id), &wanted).await;
+    let label = label.map_err(|error| refused(&error))?;
+    let mut response = labelled(StatusCode::OK, &label, ());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(label.packing.media_type()));
+    Ok(response)
+}
+
+async fn read(
+    Either { app, .. }: Either,
+    (kind, id): (BlobKind, &str),
+    query: Option<String>,
+) -> Result<Response, Refusal> {
+    let keeper = app.keeper().await?;
+    let (id, wanted) = (ask::id(id)?, ask::wanted(kind, query.as_deref())?);
+    let place = app.blobs.place().await?;
+    let found = keeper.server.blob(keeper.session(), (kind, &id), &wanted).await;
+    let (label, bytes) = found.map_err(|error| refused(&error))?;
+    let mut response = labelled(StatusCode::OK, &label, Body::from_stream(pieces(bytes, place)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(label.packing.media_type()));
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(label.size));
+    Ok(response)
+}
+
+/// What comes from serve; where that breaks off, this does.
+fn pieces(from: reqwest::Response, place: OwnedSemaphorePermit) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    unfold(Some((from, place)), |state| async move {
+        let (mut from, place) = state?;
+        match timeout(STILL, from.chunk()).await {
+            Ok(Ok(Some(piece))) => Some((Ok(piece), Some((from, place)))),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error.without_url(), "a blob broke off on its way");
+                Some((Err(io::Error::other("it broke off")), None))
+            }
+            Err(_elapsed) => {
+                tracing::warn!("a blob stood still on its way");
+                Some((Err(io::Error::other("it stood still")), None))
+            }
+        }
+    })
+}

@@ -1,0 +1,119 @@
+//! Artifacts and caches: bytes on their way between the build and where serve keeps them. Nothing of them stays here.
+//!
+//! ```text
+//! PUT: begin at serve ─▶ stream through, counted and summed ─▶ commit, however often it must be asked
+//! GET: label and bytes from serve, or from where it says ─▶ stream through
+//! ```
+//! A stream that breaks commits nothing, so there is never half a blob; whoever has the files tries again.
+
+mod ask;
+mod flow;
+mod get;
+mod put;
+mod saves;
+mod spool;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use super::App;
+use super::answer::Refusal;
+use super::session::Decided;
+use super::upstream::Upstream;
+use crate::api::session::SessionError;
+use crate::api::session::blobs::Session;
+use crate::domain::label::Label;
+use crate::domain::problem;
+
+pub(super) use get::{head_artifact, head_cache, list, read_artifact, read_cache};
+pub(super) use put::{write_artifact, write_cache};
+pub(super) use saves::{Saves, declare, declared, done, due};
+
+/// Uploads and downloads at once; each costs two connections and some pieces of memory.
+const PLACES: usize = 6;
+/// How long one waits for the others.
+const PLACE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What all uploads and downloads share.
+#[derive(Debug)]
+pub(crate) struct Blobs {
+    places: Arc<Semaphore>,
+    /// Bodies of unknown size on the disk, one at a time.
+    spools: Arc<Semaphore>,
+    /// `NOMAD_TASK_DIR`.
+    folder: Option<PathBuf>,
+}
+
+impl Blobs {
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self { places: Arc::new(Semaphore::new(PLACES)), spools: Arc::new(Semaphore::new(1)), folder }
+    }
+
+    async fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = timeout(PLACE_WITHIN, Arc::clone(&self.places).acquire_owned()).await;
+        match place {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Refusal::busy("other artifacts and caches are being moved: try again")),
+        }
+    }
+}
+
+impl Upstream {
+    fn session(&self) -> Session<'_> {
+        Session { claim: &self.claim, secret: &self.secret }
+    }
+}
+
+impl App {
+    /// serve, for a build that has a session there.
+    async fn keeper(&self) -> Result<&Upstream, Refusal> {
+        let none = |why: &str| Refusal::forbidden(format!("this build keeps nothing: {why}"));
+        match self.decided().await? {
+            Decided::Without(reason) => Err(none(&reason)),
+            Decided::Granted(_) => self.upstream.as_ref().ok_or_else(|| none("its session is of this machine alone")),
+        }
+    }
+}
+
+/// What serve's refusal means for who asked.
+fn refused(error: &SessionError) -> Refusal {
+    let (problem, retry_after) = match error {
+        SessionError::NoAnswer(cause) => {
+            tracing::warn!(error = %cause, "serve gives no answer about a blob");
+            return Refusal::waiting("serve does not answer: try again");
+        }
+        SessionError::Refused { problem, retry_after } => (problem, retry_after),
+    };
+    let said = problem.detail.as_str();
+    match StatusCode::from_u16(problem.status) {
+        Ok(StatusCode::NOT_FOUND) if problem.kind == problem::NO_STORE => {
+            Refusal::of_kind(StatusCode::NOT_FOUND, problem::NO_STORE, said)
+        }
+        // Our secret, and not the caller's token, is what serve does not take.
+        Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Refusal::forbidden(format!("serve refuses: {said}")),
+        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => Refusal::busy(said),
+        Ok(StatusCode::INSUFFICIENT_STORAGE) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, said),
+        Ok(status) if status.is_client_error() => Refusal::new(status, said),
+        Ok(_) | Err(_) => {
+            tracing::warn!(status = problem.status, ?retry_after, "serve has trouble with a blob");
+            Refusal::waiting(format!("serve has trouble: {said}"))
+        }
+    }
+}
+
+/// An answer's headers, from a label.
+fn labelled(status: StatusCode, label: &Label, body: impl IntoResponse) -> Response {
+    let mut response = (status, body).into_response();
+    for (name, value) in label.to_headers() {
+        if let Ok(value) = value.parse() {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
+}
