@@ -68,7 +68,7 @@ async fn a_token_at_the_other_socket_is_refused_whatever_it_asks_for() {
 #[tokio::test]
 async fn after_finish_the_scripts_token_is_dead_and_the_sidecars_is_not() {
     let running = start(given(true)).await;
-    assert_eq!(running.script("POST /v1/finish", "").await.status, 204);
+    assert_eq!(running.script("POST /v1/finish application/json", r#"{"exit_code":0}"#).await.status, 200);
     for (line, body, ..) in ROUTES {
         assert_eq!(running.script(line, body).await.status, 410, "{line}");
     }

@@ -66,7 +66,9 @@ async fn a_script_that_kills_its_controller_is_not_green() {
 async fn nor_is_one_that_kills_it_and_exits_0_at_once() {
     let machine = Machine::new();
     let said = machine.build(&script("kill -KILL $(task 1)\nexit 0\n")).await;
-    assert!(matches!(said.outcome, Outcome::Infra { .. }), "{:?}", said.outcome);
+    // Whoever sees it first: the engine, or exec, which cannot know that all is kept.
+    let is_told = matches!(said.outcome, Outcome::Infra { .. } | Outcome::Failure { exit_code: 74, .. });
+    assert!(is_told, "{:?}", said.outcome);
 }
 
 #[tokio::test]
