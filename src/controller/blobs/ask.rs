@@ -49,7 +49,7 @@ pub(super) fn name(query: Option<&str>) -> Result<Option<String>, Refusal> {
         if key != "name" {
             return Err(unknown());
         }
-        let is_one = !matches!(value.as_ref(), "" | "." | "..") && !value.contains(['/', '\0']);
+        let is_one = !matches!(value.as_ref(), "" | "." | "..") && !value.chars().any(|c| c == '/' || c.is_control());
         if !is_one || value.len() > NAME_MOST {
             return Err(Refusal::senseless(format!(
                 "name: expected a file's, without a directory, {NAME_MOST} bytes at most"

@@ -195,7 +195,7 @@ impl Upload {
             size: through.size,
             sha256: &through.sha256,
             packing: self.packing,
-            name: self.name.as_deref(),
+            name: self.name.as_deref().filter(|_| self.packing == Packing::File),
         };
         let (mut pause, end) = (Pause::default(), Instant::now() + COMMIT_WITHIN);
         loop {
@@ -205,6 +205,10 @@ impl Upload {
                 Err(error) if may_pass(&error) && Instant::now() < end => {
                     tracing::warn!(%error, id = %self.id, "what has arrived could not be committed yet");
                     sleep(pause.next(None)).await;
+                }
+                // What arrived there is not what was sent: from the start, then.
+                Err(error) if error.status().is_some_and(|status| status.as_u16() == 422) => {
+                    return Err(Refusal::waiting(format!("{error}")));
                 }
                 Err(error) => return Err(refused(&error)),
             }

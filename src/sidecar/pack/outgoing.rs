@@ -110,13 +110,14 @@ impl Selection {
         Ok(Outgoing { packing, name, size, pieces, ended })
     }
 
-    /// The one regular file that this is, if it is one, with a name that is text.
+    /// The one regular file that this is, if it is one, with a name that is text on one line.
     fn single(&self) -> Result<Option<(String, std::fs::File, u64)>, PackError> {
         let [path] = self.paths.as_slice() else { return Ok(None) };
         if path.is_empty() {
             return Ok(None);
         }
-        let Ok(name) = std::str::from_utf8(names::split(path).1) else { return Ok(None) };
+        let name = std::str::from_utf8(names::split(path).1);
+        let Some(name) = name.ok().filter(|name| !name.chars().any(char::is_control)) else { return Ok(None) };
         let mut found = None;
         let stop = || PackError::Lost;
         // Its first entry tells; what a directory holds is not walked through here.
