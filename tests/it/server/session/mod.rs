@@ -49,7 +49,17 @@ impl Story {
 
     /// A delivery of commit 2, with a change of the repository's configuration.
     pub(super) async fn of(delivery: &Delivery, change: impl FnOnce(&mut Value)) -> Self {
+        Self::with(delivery, change, |_| {}).await
+    }
+
+    /// The same in a world that is prepared before there is a server.
+    pub(super) async fn with(
+        delivery: &Delivery,
+        change: impl FnOnce(&mut Value),
+        prepare: impl FnOnce(&World),
+    ) -> Self {
         let world = World::new().await;
+        prepare(&world);
         world.nomad.register(&Builder::full("builder"));
         let mut config = world.config();
         change(&mut config);
