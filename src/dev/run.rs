@@ -98,20 +98,33 @@ pub async fn run(settings: RunSettings, terminal: Terminal) -> Result<u8, RunErr
     let room = tempfile::Builder::new().prefix(kept::PREFIX).tempdir_in(&settings.temp);
     let room = room.map_err(|error| RunError::Room(settings.temp.clone(), error))?;
     let keep = Keep { dir: room.path().join(kept::KEPT), always: settings.keep };
-    let workspace = keep.workspace(&address_of(&name_of(&dir)));
     let places = Places::of(&settings, &dir, room.path(), keep);
     let outcome = build(&settings, &dir, &places, &terminal).await;
-    if workspace.exists() {
-        let room = room.keep();
-        if let Err(error) = kept::settle(&room, &dir) {
-            tracing::warn!(%error, "{} or what is like it beside it could not be cleared", room.display());
-        }
-        let (workspace, room) = (quoted(&workspace), quoted(&room));
-        terminal.say(&format!("the workspace is kept in {workspace} until the next one is; rm -rf {room} removes it"));
-    } else if let Err(error) = crate::engine::remove_tree(room.path()) {
-        tracing::warn!(%error, "{} could not be removed", room.path().display());
-    }
+    leave(room, &dir, &places.keep, &terminal);
     outcome
+}
+
+/// Leaves nothing of a run's room but the workspaces that are kept, and says where these are.
+fn leave(room: tempfile::TempDir, dir: &Path, keep: &Keep, terminal: &Terminal) {
+    let address = address_of(&name_of(dir));
+    let (own, jobs) = (keep.workspace(&address), keep.jobs(&address));
+    let mut kept: Vec<String> =
+        jobs.iter().map(|(job, path)| format!("that of job {job} in {}", quoted(path))).collect();
+    if own.exists() {
+        kept.insert(0, format!("in {}", quoted(&own)));
+    }
+    if kept.is_empty() {
+        if let Err(error) = crate::engine::remove_tree(room.path()) {
+            tracing::warn!(%error, "{} could not be removed", room.path().display());
+        }
+        return;
+    }
+    let room = room.keep();
+    if let Err(error) = kept::settle(&room, dir) {
+        tracing::warn!(%error, "{} or what is like it beside it could not be cleared", room.display());
+    }
+    let (kept, room) = (kept.join(", "), quoted(&room));
+    terminal.say(&format!("the workspace is kept {kept} until the next one is; rm -rf {room} removes it"));
 }
 
 async fn build(settings: &RunSettings, dir: &Path, places: &Places, terminal: &Terminal) -> Result<u8, RunError> {

@@ -13,6 +13,9 @@ use crate::domain::outcome::GROUP;
 /// Starts the supervisor, with what Nomad would tell its tasks.
 pub(super) async fn start(shared: &Shared, build: &Build, limit: Duration) -> io::Result<Child> {
     rooms::make(&build.dir)?;
+    if let Some(keep) = &shared.settings.keep {
+        keep.begin(build)?;
+    }
     let recorded = build.recorded();
     let settings = &shared.settings;
     let mut command = Command::new(&settings.program);
