@@ -91,6 +91,12 @@ variable "s3" {
   description = "For a bucket, AWS_REGION, and AWS_ENDPOINT_URL if it is not Amazon's. Its keys are the items aws_access_key_id and aws_secret_access_key of consul_variable."
 }
 
+variable "store_sign" {
+  type        = bool
+  default     = true
+  description = "Builds and people are sent to the bucket by signed links. False where they cannot reach it: all bytes pass through Albatros then."
+}
+
 variable "replicas" {
   type    = number
   default = 1
@@ -167,6 +173,7 @@ job "albatros" {
         ALBATROS_STORE      = var.store
         ALBATROS_STORE_KEEP = var.store_keep
         ALBATROS_STORE_SIZE = var.store_size
+        ALBATROS_STORE_SIGN = var.store_sign
         AWS_REGION          = lookup(var.s3, "AWS_REGION", "")
         AWS_ENDPOINT_URL    = lookup(var.s3, "AWS_ENDPOINT_URL", "")
       }

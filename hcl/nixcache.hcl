@@ -458,7 +458,7 @@ EOT
 n=0
 until nix --extra-experimental-features nix-command store ping >/local/said 2>&1; do
   n=$((n + 1))
-  [ $n -lt 900 ] || { echo "the nix daemon does not answer" | cat - /local/said >&2; exit 1; }
+  [ $n -lt 1000 ] || { echo "the nix daemon does not answer" | cat - /local/said >&2; exit 1; }
   sleep 1
 done
 EOT

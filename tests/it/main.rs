@@ -23,6 +23,7 @@ mod follower_course;
 mod follower_takeover;
 mod forge;
 mod group;
+mod job_files;
 mod layers;
 mod local;
 mod nomad_builds;
