@@ -206,6 +206,12 @@ impl ClaimId {
     pub fn from_digest(digest: [u8; 32]) -> Self {
         Self(hex::encode(digest))
     }
+
+    /// The digest that it spells.
+    #[must_use]
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        hex::decode(&self.0).ok()?.try_into().ok()
+    }
 }
 
 impl Default for BuilderName {

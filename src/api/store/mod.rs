@@ -223,10 +223,17 @@ impl Store {
         Ok(first.into_sorted_vec())
     }
 
-    /// All objects of a folder, those of one folder below it together.
+    /// All objects of a folder, those of one folder below it together. A store that falls silent ends it.
     #[must_use]
     pub fn walk(&self, folder: &Folder) -> BoxStream<'static, Result<Listed, StoreError>> {
-        self.walk_from(folder, None)
+        let next = |mut all: BoxStream<'static, Result<Listed, StoreError>>| async move {
+            match tokio::time::timeout(WITHIN, all.next()).await {
+                Ok(None) => None,
+                Ok(Some(one)) => Some((one, all)),
+                Err(_late) => Some((Err(StoreError::Late), futures_util::stream::empty().boxed())),
+            }
+        };
+        futures_util::stream::unfold(self.walk_from(folder, None), next).boxed()
     }
 
     fn walk_from(&self, folder: &Folder, after: Option<&Key>) -> BoxStream<'static, Result<Listed, StoreError>> {

@@ -3,6 +3,7 @@
 //! [`shelf`] reads manifests, [`streams`] bounds what passes through, [`sums`] remembers what passed; controllers come in
 //! by `session::blobs`, people by [`people`], and [`retention`] takes away what is old.
 
+pub(crate) mod retention;
 mod settings;
 pub(crate) mod shelf;
 pub(crate) mod streams;

@@ -15,6 +15,7 @@ use super::expiry;
 use super::lock::Lock;
 use super::recheck::Recheck;
 use crate::dispatcher::SharedApp;
+use crate::dispatcher::blobs::retention;
 use crate::dispatcher::history;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::Record;
@@ -72,6 +73,7 @@ impl Reign {
         beside.spawn(keep_hinting(SharedApp::clone(&app), hint_to));
         beside.spawn(expiry::keep_expiring(SharedApp::clone(&app), Arc::clone(&lock)));
         beside.spawn(history::keep_later(SharedApp::clone(&app)));
+        beside.spawn(retention::keep_within(SharedApp::clone(&app)));
         beside.spawn(async move { lock.keep(&app.registry).await });
         let lost = self.shared.lock.lost().clone();
         let mut look_again = tokio::time::interval(LOOK_AGAIN);

@@ -262,6 +262,12 @@ pub fn history_before(created: jiff::Timestamp) -> Key {
     Key(format!("history/{:013}-z", (FAR - created.as_millisecond()).clamp(0, FAR)))
 }
 
+/// What finds builds by their ids.
+#[must_use]
+pub fn indexes() -> Folder {
+    Folder("index".to_owned())
+}
+
 /// Finds a build by its id.
 #[must_use]
 pub fn index(build: &BuildId) -> Key {
