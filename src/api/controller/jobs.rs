@@ -82,13 +82,14 @@ impl Controller {
         self.answer(request).await?.json().map_err(ControllerError::Strange)
     }
 
-    /// `GET /v1/jobs/{name}/log`: from the first byte, live, until the job has ended.
+    /// `GET /v1/jobs/{name}/log`: from the first byte; live, until the job has ended, or what there is of it.
     ///
     /// # Errors
     /// See [`ControllerError`].
-    pub async fn job_log(&self, name: &JobName, log: LogStream) -> Result<Response, ControllerError> {
+    pub async fn job_log(&self, name: &JobName, log: LogStream, follow: bool) -> Result<Response, ControllerError> {
         let request = self.request(Method::GET, &["jobs", name.as_str(), "log"], None);
-        let asked = tokio::time::timeout(OPENED_WITHIN, self.send(request.query(&[("log", log.as_str())]))).await;
+        let request = request.query(&[("log", log.as_str()), ("follow", if follow { "true" } else { "false" })]);
+        let asked = tokio::time::timeout(OPENED_WITHIN, self.send(request)).await;
         asked.map_err(|_elapsed| ControllerError::NoAnswer(HttpError::Slow))?
     }
 

@@ -1,5 +1,6 @@
 //! Verbs in a build: they ask the controller at `ALBATROS_API` with `ALBATROS_TOKEN`.
 
+mod job;
 mod param;
 mod report;
 
@@ -9,12 +10,14 @@ use super::exit::Exit;
 use super::settings::{self, Environment, SettingsError};
 use crate::api::controller::{Controller, ControllerError};
 
+use job::JobArgs;
 use param::ParamArgs;
 use report::ReportArgs;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BuildVerb {
+    Job(JobArgs),
     Param(ParamArgs),
     Report(ReportArgs),
 }
@@ -51,9 +54,15 @@ impl BuildError {
 /// # Errors
 /// See [`BuildError`].
 pub(crate) async fn run(verb: &BuildVerb, environment: Environment<'_>) -> Result<Exit, BuildError> {
+    if let BuildVerb::Job(args) = verb
+        && let Some(done) = args.run_outside()
+    {
+        return done;
+    }
     let (address, token) = settings::in_build(environment)?;
     let controller = Controller::new(&address, token)?;
     match verb {
+        BuildVerb::Job(args) => job::run(args, &controller).await,
         BuildVerb::Param(args) => param::run(args, &controller).await,
         BuildVerb::Report(args) => report::run(args, &controller).await,
     }

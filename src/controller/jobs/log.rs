@@ -22,6 +22,7 @@ use super::super::{Phase, SharedApp};
 use super::ask::{find, unknown};
 use crate::api::session::jobs::JobLog;
 use crate::domain::id::JobName;
+use crate::domain::job::view::JobView;
 
 /// A job that has ended and whose log says nothing for so long is asked for again.
 const SILENT: Duration = Duration::from_secs(15);
@@ -32,6 +33,7 @@ const TRIES: u32 = 20;
 pub(in super::super) struct Wanted {
     #[serde(default)]
     log: Stream,
+    follow: Option<bool>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -48,12 +50,15 @@ pub(in super::super) async fn log(
     Path(name): Path<JobName>,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refusal> {
-    let wrong = |_error| Refusal::new(StatusCode::BAD_REQUEST, "expected ?log=stdout or ?log=stderr");
+    let wrong = |_error| {
+        Refusal::new(StatusCode::BAD_REQUEST, "expected ?log=stdout or ?log=stderr, and perhaps &follow=false")
+    };
     let Query(wanted) = query.map_err(wrong)?;
     find(&app.jobs.shown.borrow(), &name).ok_or_else(unknown)?;
     let place = std::sync::Arc::clone(&app.jobs.logs).try_acquire_owned();
     let place = place.map_err(|_full| Refusal::busy("too many logs are read at once"))?;
-    let reading = Reading { app, name, log: wanted.log, upstream: None, passed: 0, skip: 0, tries: 0, _place: place };
+    let (log, follow) = (wanted.log, wanted.follow.unwrap_or(true));
+    let reading = Reading { app, name, log, follow, upstream: None, passed: 0, skip: 0, tries: 0, _place: place };
     let pieces = stream::unfold(Some(reading), |reading| async move {
         let mut reading = reading?;
         match reading.next().await {
@@ -70,6 +75,8 @@ struct Reading {
     app: SharedApp,
     name: JobName,
     log: Stream,
+    /// Until the job has ended; else what there is.
+    follow: bool,
     upstream: Option<JobLog>,
     /// Bytes that the reader has.
     passed: u64,
@@ -104,7 +111,7 @@ impl Reading {
                 }
                 if let Err(why) = self.open().await {
                     self.tries += 1;
-                    if self.tries >= TRIES && self.ended() {
+                    if !self.follow || (self.tries >= TRIES && self.ended()) {
                         return Next::Last(Bytes::from(format!(
                             "albatros: the rest of this log cannot be read: {why}\n"
                         )));
@@ -147,7 +154,9 @@ impl Reading {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
         };
-        let asked = link.server.job_log(&link.claim, &link.secret, &self.name, &[("log", log), ("raw", "1")]).await;
+        let follow = if self.follow { "true" } else { "false" };
+        let query = [("log", log), ("raw", "1"), ("follow", follow)];
+        let asked = link.server.job_log(&link.claim, &link.secret, &self.name, &query).await;
         let upstream = asked.map_err(|error| error.to_string())?;
         (self.upstream, self.skip) = (Some(upstream), self.passed);
         Ok(())
@@ -157,10 +166,12 @@ impl Reading {
     async fn started(&self) -> bool {
         let mut shown = self.app.jobs.shown.subscribe();
         let known = shown.wait_for(|shown| {
-            find(shown, &self.name).is_none_or(|job| !matches!(job.state.as_str(), "waiting" | "starting"))
+            let waits = |job: &JobView| matches!(job.state.as_str(), "waiting" | "starting");
+            !self.follow || find(shown, &self.name).is_none_or(|job| !waits(job))
         });
         let shown = known.await;
-        shown.is_ok_and(|shown| find(&shown, &self.name).is_some_and(|job| job.state != "skipped"))
+        let never = ["waiting", "starting", "skipped"];
+        shown.is_ok_and(|shown| find(&shown, &self.name).is_some_and(|job| !never.contains(&job.state.as_str())))
     }
 
     fn ended(&self) -> bool {

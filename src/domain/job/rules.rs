@@ -17,6 +17,12 @@ pub enum Fault {
     /// A script that says nothing.
     #[error("`script` is empty")]
     NoScript,
+    /// There is no `.albatros` where there is no checkout.
+    #[error(
+        "without a checkout it needs `command` or `script`; an image's own entrypoint is not run by itself: name it, as in \
+         docker-entrypoint.sh postgres"
+    )]
+    NoWork,
     /// It never ends with success.
     #[error("a service puts no artifacts: nothing is kept of what was stopped")]
     ServicePuts,
@@ -39,6 +45,10 @@ pub(super) fn faults(job: &JobSpec) -> Vec<Fault> {
     let mut faults: Vec<Fault> = job.check().err().map(Fault::Spec).into_iter().collect();
     if job.script.as_ref().is_some_and(|script| script.trim().is_empty()) {
         faults.push(Fault::NoScript);
+    }
+    let checkout = job.checkout.unwrap_or(!job.service);
+    if !checkout && job.script.is_none() && job.command.is_empty() {
+        faults.push(Fault::NoWork);
     }
     if job.service && !job.put.is_empty() {
         faults.push(Fault::ServicePuts);

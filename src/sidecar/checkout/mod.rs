@@ -76,6 +76,10 @@ pub(super) async fn make(plan: &Plan) -> Result<(), CheckoutError> {
         }
     }
     std::fs::create_dir_all(workspace).map_err(CheckoutError::Workspace)?;
+    if !plan.checkout.source {
+        // A job that wants nothing of the repository.
+        return Ok(());
+    }
     let repository = repository(plan, workspace);
     match &plan.source {
         Source::Remote => {

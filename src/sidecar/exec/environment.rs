@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::group::Group;
 use super::settings::ExecSettings;
-use crate::domain::runner;
+use crate::domain::{params, runner};
 
 /// Name and value of every variable of the script.
 pub(super) type Environment = Vec<(OsString, OsString)>;
@@ -55,10 +55,21 @@ pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<E
     if let Some(group) = group {
         put("ALBATROS_API", group.address().into());
         put("ALBATROS_TOKEN", group.token().expose().into());
+        let mut script_path = settings.script_path.clone();
+        if let Some(job) = group.job() {
+            put("ALBATROS_JOB", job.name.to_string().into());
+            for (name, value) in group.named().iter().filter(|(name, _)| !params::forbidden(name)) {
+                put(name, value.into());
+            }
+            for (name, value) in &job.env {
+                put(name, value.into());
+            }
+            script_path = job.env.get("PATH").map_or(script_path, OsString::from);
+        }
         // Before everything else: a node or an image may hold another version, which does not know this controller.
         let mut path = settings.alloc_dir.join(runner::BIN).into_os_string();
         path.push(":");
-        path.push(&settings.script_path);
+        path.push(&script_path);
         put("PATH", path);
     }
     Ok(all)

@@ -11,6 +11,8 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use super::settings::ExecSettings;
 use super::{Stops, after_signal};
 use crate::api::controller::{AddressError, Controller, ControllerAddress, ControllerError};
+use crate::domain::job::JobSpec;
+use crate::domain::params::Params;
 use crate::domain::runner;
 use crate::domain::secret::Secret;
 use crate::sidecar::{reasons, say};
@@ -40,6 +42,8 @@ pub(super) enum GroupError {
     Token(#[source] io::Error),
     #[error("the build's controller gives no parameters")]
     Params(#[source] ControllerError),
+    #[error("the build's controller does not say what this job is to do")]
+    Job(#[source] ControllerError),
     #[error("the build's controller has not answered for {} s", PARAMS_WITHIN.as_secs())]
     Silent,
     #[error("there is no workspace: did task prepare run?")]
@@ -59,6 +63,9 @@ pub(super) struct Group {
     address: String,
     token: Secret,
     params: Option<PathBuf>,
+    /// The same, by name.
+    named: Params,
+    job: Option<JobSpec>,
 }
 
 impl Group {
@@ -78,17 +85,21 @@ impl Group {
             None => token(&settings.alloc_dir.join(runner::TOKEN)).map_err(GroupError::Token)?,
         };
         let controller = reach(&address, token.clone()).map_err(GroupError::Params)?;
-        let params = match params(&controller).await? {
+        let text = patiently(GroupError::Params, || controller.raw_params()).await?;
+        let job = patiently(GroupError::Job, || controller.job()).await?;
+        let params = match &text {
             None => None,
             Some(text) => {
                 let dir = settings.secrets_dir.as_deref().ok_or(GroupError::NoSecretsDir)?;
-                Some(write(&dir.join(PARAMS), &text).map_err(GroupError::Write)?)
+                Some(write(&dir.join(PARAMS), text).map_err(GroupError::Write)?)
             }
         };
+        // What is no env file is there as it stands, at SECRET_PATH.
+        let named = text.and_then(|text| Params::parse(text.expose()).ok()).unwrap_or_default();
         if let Some(dir) = &settings.secrets_dir {
             remove(&dir.join(NOMAD_SOCKET)).map_err(GroupError::NomadSocket)?;
         }
-        Ok(Some(Self { controller, address: address.to_string(), token, params }))
+        Ok(Some(Self { controller, address: address.to_string(), token, params, named, job }))
     }
 
     /// What ALBATROS_API says.
@@ -104,6 +115,16 @@ impl Group {
     /// What SECRET_PATH says; none where the build may have no parameters, or has none.
     pub(super) fn params(&self) -> Option<&Path> {
         self.params.as_deref()
+    }
+
+    /// What this build is to do, where it is a job of another one.
+    pub(super) fn job(&self) -> Option<&JobSpec> {
+        self.job.as_ref()
+    }
+
+    /// The parameters by name: a job has those that it named as its environment, too.
+    pub(super) fn named(&self) -> &Params {
+        &self.named
     }
 
     /// Tells the controller that the script has ended with `code`, and waits until what was to be kept is kept and the
@@ -146,17 +167,20 @@ fn reach(address: &ControllerAddress, token: Secret) -> Result<Controller, Contr
     Controller::through(socket, token)
 }
 
-/// The parameters, byte for byte. Asked for again while the controller is busy or just starting.
-async fn params(controller: &Controller) -> Result<Option<Secret>, GroupError> {
+/// Asks again while the controller is busy or just starting.
+async fn patiently<T, F>(refused: impl Fn(ControllerError) -> GroupError, ask: impl Fn() -> F) -> Result<T, GroupError>
+where
+    F: Future<Output = Result<T, ControllerError>>,
+{
     let end = Instant::now() + PARAMS_WITHIN;
     loop {
-        let Ok(asked) = tokio::time::timeout_at(end, controller.raw_params()).await else {
+        let Ok(asked) = tokio::time::timeout_at(end, ask()).await else {
             return Err(GroupError::Silent);
         };
         match asked {
-            Ok(params) => return Ok(params),
+            Ok(given) => return Ok(given),
             Err(error) if is_passing(&error) && Instant::now() + PAUSE < end => sleep(PAUSE).await,
-            Err(error) => return Err(GroupError::Params(error)),
+            Err(error) => return Err(refused(error)),
         }
     }
 }

@@ -11,6 +11,7 @@ mod environment;
 mod group;
 mod network;
 mod script;
+mod service;
 mod settings;
 
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use super::stops::{Stops, after_signal};
 use super::{checkout, reasons, say};
 use container::Ready;
 use group::Group;
+use script::Work;
+use service::Relay;
 
 pub use network::isolate;
 pub use settings::{DEFAULT_PATH, ExecSettings};
@@ -47,6 +50,8 @@ enum ExecError {
     Container(#[from] container::ContainerError),
     #[error(transparent)]
     Script(#[from] script::ScriptError),
+    #[error("the socket of the service could not be made in NOMAD_ALLOC_DIR")]
+    Service(#[source] std::io::Error),
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
     #[error("stopped before the script was started")]
@@ -61,6 +66,7 @@ impl ExecError {
             | Self::Network(_)
             | Self::Directories(_)
             | Self::Container(_)
+            | Self::Service(_)
             | Self::Signals(_) => NOT_PREPARED,
             Self::Script(error) => error.code(),
             Self::Stopped(signal) => after_signal(*signal),
@@ -103,7 +109,12 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
         ready = contained(settings) => ready?,
         stop = stops.next() => return Err(ExecError::Stopped(stop)),
     };
-    let ended = script::run(&workspace, &settings.commit, (&environment, container.as_ref()), stops).await;
+    let job = group.as_ref().and_then(Group::job);
+    let work = Work::of(job, &settings.commit, &settings.task_dir)?;
+    let port = job.and_then(|job| job.port);
+    let relay = port.map(|port| Relay::start(&settings.alloc_dir, port)).transpose().map_err(ExecError::Service)?;
+    let ended = script::run(&workspace, &work, (&environment, container.as_ref()), stops).await;
+    drop(relay);
     let Some(group) = group else { return Ok(ended?) };
     let code = ended.as_ref().map_or_else(script::ScriptError::code, |code| *code);
     let finished = group.finish(code, stops).await;

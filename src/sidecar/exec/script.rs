@@ -1,4 +1,5 @@
-//! Running `.albatros`: by its executable bit, or by the interpreter its first line names.
+//! Running a build's work: `.albatros`, by its executable bit or by the interpreter its first line names, or what a job is
+//! to do in its place.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read as _};
@@ -15,6 +16,7 @@ use super::container::{ContainerError, Ready};
 use super::environment::Environment;
 use super::{Stops, after_signal, say};
 use crate::domain::id::CommitSha;
+use crate::domain::job::JobSpec;
 
 /// Why the script was not run.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +35,17 @@ pub(super) enum ScriptError {
          (in a file with Windows line ends that name ends with \\r)"
     )]
     NoInterpreter(OsString),
+    #[error("the job's command could not be started: there is no program {0:?} (or its own interpreter is not there)")]
+    NoProgram(OsString),
+    #[error(
+        "the job's script could not be started: there is no {0:?} here; name an interpreter that the image has in the \
+         script's first line, as in #!/bin/bash, or give a command"
+    )]
+    NoShell(OsString),
+    #[error("the job's script could not be written to NOMAD_TASK_DIR")]
+    Write(#[source] io::Error),
+    #[error("the job's command could not be started")]
+    Command(#[source] io::Error),
     #[error(".albatros could not be started")]
     Start(#[source] io::Error),
     #[error(transparent)]
@@ -48,8 +61,10 @@ impl ScriptError {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::None(_) | Self::NotAFile(_) | Self::NotAProgram => 1,
-            Self::NoInterpreter(_) => 127,
-            Self::Container(_) | Self::Start(_) | Self::Read(_) | Self::Wait(_) => 126,
+            Self::NoInterpreter(_) | Self::NoProgram(_) | Self::NoShell(_) => 127,
+            Self::Container(_) | Self::Command(_) | Self::Write(_) | Self::Start(_) | Self::Read(_) | Self::Wait(_) => {
+                126
+            }
         }
     }
 }
@@ -59,11 +74,11 @@ impl ScriptError {
 /// Every child is waited for, not the script alone: as process 1 of a container this one is given all orphans.
 pub(super) async fn run(
     workspace: &Path,
-    commit: &CommitSha,
+    work: &Work,
     (environment, container): (&Environment, Option<&Ready<'_>>),
     stops: &mut Stops,
 ) -> Result<u8, ScriptError> {
-    let line = command_line(&workspace.join(".albatros"), commit)?;
+    let line = work.command_line(workspace)?;
     let mut children = signal(SignalKind::child()).map_err(ScriptError::Wait)?;
     // The script leads its own group, which therefore has its number.
     let script = Pid::from_child(&start(&line, workspace, environment, container)?);
@@ -101,12 +116,68 @@ fn code(status: WaitStatus) -> u8 {
     }
 }
 
-/// What is executed for the script, and the interpreter of its `#!` line.
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// `.albatros` of this commit.
+    Albatros(CommitSha),
+    /// A program and its arguments.
+    Command(Vec<String>),
+    /// A job's own script, in this file.
+    Script(PathBuf),
+}
+
+/// What runs a job's script that names no interpreter: the first command that fails ends it, and is not read as well done.
+const SHELL: (&str, &str) = ("/bin/sh", "-e");
+
+impl Work {
+    /// What a build is to do: a job's command or script, which is written into `task_dir`, else `.albatros`.
+    pub(super) fn of(job: Option<&JobSpec>, commit: &CommitSha, task_dir: &Path) -> Result<Self, ScriptError> {
+        match job {
+            Some(JobSpec { script: Some(script), .. }) => {
+                let file = task_dir.join("job.script");
+                std::fs::write(&file, script).map_err(ScriptError::Write)?;
+                Ok(Self::Script(file))
+            }
+            Some(JobSpec { command, .. }) if !command.is_empty() => Ok(Self::Command(command.clone())),
+            Some(_) | None => Ok(Self::Albatros(commit.clone())),
+        }
+    }
+
+    fn command_line(&self, workspace: &Path) -> Result<CommandLine, ScriptError> {
+        match self {
+            Self::Albatros(commit) => command_line(&workspace.join(".albatros"), commit),
+            Self::Command(words) => {
+                let (program, args) = words.split_first().map_or(("", &[] as &[String]), |(it, args)| (it, args));
+                let args = args.iter().map(OsString::from).collect();
+                Ok(CommandLine { program: PathBuf::from(program), args, kind: Kind::Command })
+            }
+            Self::Script(file) => {
+                let named = shebang(&first_line(file).map_err(ScriptError::Write)?);
+                let (interpreter, option) = named.unwrap_or_else(|| (SHELL.0.into(), Some(SHELL.1.into())));
+                let args = option.into_iter().chain([file.as_os_str().to_owned()]).collect();
+                Ok(CommandLine { program: PathBuf::from(&interpreter), args, kind: Kind::Job(interpreter) })
+            }
+        }
+    }
+}
+
+/// What is executed for the script.
 #[derive(Debug, PartialEq, Eq)]
 struct CommandLine {
     program: PathBuf,
     args: Vec<OsString>,
-    interpreter: Option<OsString>,
+    kind: Kind,
+}
+
+/// What it is, so that a failure to start it can be told.
+#[derive(Debug, PartialEq, Eq)]
+enum Kind {
+    /// `.albatros`, with the interpreter of its `#!` line.
+    Albatros(Option<OsString>),
+    /// A job's script, with its interpreter.
+    Job(OsString),
+    Command,
 }
 
 fn command_line(script: &Path, commit: &CommitSha) -> Result<CommandLine, ScriptError> {
@@ -121,12 +192,12 @@ fn command_line(script: &Path, commit: &CommitSha) -> Result<CommandLine, Script
     let shebang = shebang(&first_line(script).map_err(ScriptError::Read)?);
     if file.permissions().mode() & 0o111 != 0 {
         let interpreter = shebang.map(|(interpreter, _)| interpreter);
-        return Ok(CommandLine { program: script.to_owned(), args: Vec::new(), interpreter });
+        return Ok(CommandLine { program: script.to_owned(), args: Vec::new(), kind: Kind::Albatros(interpreter) });
     }
     let (interpreter, option) = shebang.ok_or(ScriptError::NotAProgram)?;
     say(&format!(".albatros has no executable bit; running it with {}", interpreter.to_string_lossy()));
     let args = option.into_iter().chain([script.as_os_str().to_owned()]).collect();
-    Ok(CommandLine { program: PathBuf::from(&interpreter), args, interpreter: Some(interpreter) })
+    Ok(CommandLine { program: PathBuf::from(&interpreter), args, kind: Kind::Albatros(Some(interpreter)) })
 }
 
 fn start(
@@ -144,9 +215,12 @@ fn start(
     for (name, value) in environment {
         command.env(name, value);
     }
-    command.spawn().map_err(|error| match &line.interpreter {
-        Some(interpreter) if error.kind() == io::ErrorKind::NotFound => ScriptError::NoInterpreter(interpreter.clone()),
-        Some(_) | None => ScriptError::Start(error),
+    command.spawn().map_err(|error| match (&line.kind, error.kind() == io::ErrorKind::NotFound) {
+        (Kind::Albatros(Some(interpreter)), true) => ScriptError::NoInterpreter(interpreter.clone()),
+        (Kind::Job(interpreter), true) => ScriptError::NoShell(interpreter.clone()),
+        (Kind::Command, true) => ScriptError::NoProgram(line.program.clone().into_os_string()),
+        (Kind::Job(_) | Kind::Command, false) => ScriptError::Command(error),
+        (Kind::Albatros(_), _) => ScriptError::Start(error),
     })
 }
 

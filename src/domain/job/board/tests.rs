@@ -273,6 +273,7 @@ fn everything_that_is_wrong_is_named_at_once() {
         "job c needs nowhere, which there is not",
         "job c: its name is used twice",
         "job c: a service needs `port`",
+        "job c: without a checkout it needs",
         "job d: `when: failure`",
         "job d: port: only a service",
         "jobs e and f both put the artifact out",
