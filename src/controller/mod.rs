@@ -16,7 +16,6 @@ mod finish;
 mod folder;
 mod jobs;
 mod junit;
-mod link;
 mod log;
 mod params;
 mod pieces;
@@ -46,7 +45,6 @@ use blobs::{Blobs, Saves};
 use doors::{Doors, Tokens};
 use folder::Folder;
 use jobs::Jobs;
-use link::Link;
 use log::Logs;
 use reports::Reports;
 use ring::Ring;
@@ -131,8 +129,6 @@ pub(crate) struct App {
     pub(crate) reports: Reports,
     pub(crate) logs: Logs,
     pub(crate) uploads: Arc<Semaphore>,
-    /// Good once the session is granted: [`App::link`].
-    link: Option<Link>,
     pub(crate) jobs: Jobs,
     pub(crate) blobs: Blobs,
     pub(crate) saves: Saves,
@@ -162,7 +158,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         reports: Reports::default(),
         logs: Logs::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
-        link: Link::of(&settings.source, &secret),
         jobs: Jobs::default(),
         blobs: Blobs::new(settings.task_dir),
         saves: Saves::default(),

@@ -2,7 +2,9 @@
 
 use bytes::Bytes;
 
-use super::Source;
+use super::answer::Refusal;
+use super::session::Decided;
+use super::{App, Source};
 use crate::api::session::{SessionError, SessionServer};
 use crate::domain::id::ClaimId;
 use crate::domain::log_chunk::{End, Stream};
@@ -43,5 +45,19 @@ impl Upstream {
 
     pub(super) async fn end_log(&self, stream: Stream, end: End) -> Result<(), SessionError> {
         self.server.end_log(&self.claim, &self.secret, stream, end).await
+    }
+}
+
+impl App {
+    /// serve, for a build that has a session.
+    ///
+    /// # Errors
+    /// 403 for one that has none, and why.
+    pub(super) async fn link(&self) -> Result<&Upstream, Refusal> {
+        let none = |why: &str| Refusal::forbidden(format!("this build has nothing from serve: {why}"));
+        match self.decided().await? {
+            Decided::Granted(_) => self.upstream.as_ref().ok_or_else(|| none("no server was named to it")),
+            Decided::Without(reason) => Err(none(&reason)),
+        }
     }
 }

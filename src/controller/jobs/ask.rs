@@ -87,9 +87,10 @@ pub(in super::super) async fn all(
 /// `GET /v1/jobs/{name}`: held until the job is in another state, at most for `wait`.
 pub(in super::super) async fn one(
     Script(app): Script,
-    Path(name): Path<JobName>,
+    Path(name): Path<String>,
     query: Result<Query<Waiting>, QueryRejection>,
 ) -> Result<Json<JobView>, Refusal> {
+    let name = named(&name)?;
     let waiting = wanted(query)?;
     let now = find(&app.jobs.shown.borrow(), &name).cloned().ok_or_else(unknown)?;
     let news = |shown: &Shown| now.ended || find(shown, &name) != Some(&now);
@@ -111,7 +112,8 @@ async fn held(app: &App, wait: Option<Span>, news: impl Fn(&Shown) -> bool) -> R
 }
 
 /// `DELETE /v1/jobs/{name}`
-pub(in super::super) async fn stop(Script(app): Script, Path(name): Path<JobName>) -> Result<Json<JobView>, Refusal> {
+pub(in super::super) async fn stop(Script(app): Script, Path(name): Path<String>) -> Result<Json<JobView>, Refusal> {
+    let name = named(&name)?;
     if !app.jobs.change(|board| board.stop(&name, "stopped by the build that started it")) {
         return Err(unknown());
     }
@@ -130,6 +132,11 @@ pub(in super::super) async fn own(Either { app, .. }: Either) -> Result<Json<Job
 
 pub(super) fn find<'a>(shown: &'a Shown, name: &JobName) -> Option<&'a JobView> {
     shown.jobs.iter().find(|job| job.name == *name)
+}
+
+/// What is no name is none that there is.
+pub(super) fn named(text: &str) -> Result<JobName, Refusal> {
+    text.parse().map_err(|_wrong| unknown())
 }
 
 pub(super) fn unknown() -> Refusal {

@@ -15,7 +15,7 @@ use super::super::access::Script;
 use super::super::answer::Refusal;
 use super::super::{Phase, SharedApp};
 use super::Place;
-use super::ask::{find, unknown};
+use super::ask::{find, named, unknown};
 use crate::api::controller::{Controller, ControllerAddress, ControllerError, TUNNEL};
 use crate::domain::id::JobName;
 use crate::listen::splice;
@@ -26,9 +26,10 @@ const REACHED_WITHIN: Duration = Duration::from_secs(15);
 /// `GET /v1/jobs/{name}/connect`, with `Upgrade: tcp`: then bytes to and from the service's port.
 pub(in super::super) async fn connect(
     Script(app): Script,
-    Path(name): Path<JobName>,
+    Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let name = named(&name)?;
     wants_tunnel(request.headers())?;
     let place = ready(&app, &name)?;
     let tunnel = permit(&app)?;

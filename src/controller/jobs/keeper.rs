@@ -6,8 +6,8 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::sleep;
 
 use super::super::exchange::Pause;
-use super::super::link::Link;
 use super::super::session::Session;
+use super::super::upstream::Upstream;
 use super::super::{App, SharedApp};
 use super::Place;
 use crate::api::session::SessionError;
@@ -33,7 +33,7 @@ pub(in super::super) async fn keep(app: SharedApp) {
     else {
         return;
     };
-    let (Session::Granted(_), Some(link)) = (session, &app.link) else { return };
+    let (Session::Granted(_), Some(link)) = (session, &app.upstream) else { return };
     let mut pause = Pause::default();
     let mut version = None;
     loop {
@@ -64,7 +64,7 @@ pub(in super::super) async fn keep(app: SharedApp) {
 }
 
 /// Starts and stops what is to be; none once all of it is done, else how long serve wants to be left alone.
-async fn act(app: &App, link: &Link) -> Option<Option<Duration>> {
+async fn act(app: &App, link: &Upstream) -> Option<Option<Duration>> {
     let (starting, stopping): (Vec<JobSpec>, Vec<JobName>) = {
         let board = app.jobs.board();
         (board.starting().cloned().collect(), board.stopping().cloned().collect())

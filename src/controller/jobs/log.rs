@@ -19,7 +19,7 @@ use super::super::access::Script;
 use super::super::answer::Refusal;
 use super::super::exchange::Pause;
 use super::super::{Phase, SharedApp};
-use super::ask::{find, unknown};
+use super::ask::{find, named, unknown};
 use crate::api::session::jobs::JobLog;
 use crate::domain::id::JobName;
 use crate::domain::job::view::JobView;
@@ -47,13 +47,14 @@ enum Stream {
 /// `GET /v1/jobs/{name}/log`: from the first byte, live, until the job has ended.
 pub(in super::super) async fn log(
     Script(app): Script,
-    Path(name): Path<JobName>,
+    Path(name): Path<String>,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let wrong = |_error| {
         Refusal::new(StatusCode::BAD_REQUEST, "expected ?log=stdout or ?log=stderr, and perhaps &follow=false")
     };
     let Query(wanted) = query.map_err(wrong)?;
+    let name = named(&name)?;
     find(&app.jobs.shown.borrow(), &name).ok_or_else(unknown)?;
     let place = std::sync::Arc::clone(&app.jobs.logs).try_acquire_owned();
     let place = place.map_err(|_full| Refusal::busy("too many logs are read at once"))?;
@@ -111,7 +112,7 @@ impl Reading {
                 }
                 if let Err(why) = self.open().await {
                     self.tries += 1;
-                    if !self.follow || (self.tries >= TRIES && self.ended()) {
+                    if self.tries >= TRIES && (self.ended() || !self.follow) {
                         return Next::Last(Bytes::from(format!(
                             "albatros: the rest of this log cannot be read: {why}\n"
                         )));

@@ -50,7 +50,7 @@ async fn open(app: &App) -> io::Result<UnixStream> {
 pub(in super::super) async fn announce(app: SharedApp, address: Option<String>) {
     let mut session = app.session.subscribe();
     let decided = session.wait_for(|session| !matches!(session, Session::Waiting)).await.map(|session| session.clone());
-    let (Ok(Session::Granted(granted)), Some(link)) = (decided, &app.link) else { return };
+    let (Ok(Session::Granted(granted)), Some(link)) = (decided, &app.upstream) else { return };
     if granted.grant.service_secret.is_none() {
         return;
     }

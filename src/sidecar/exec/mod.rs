@@ -6,6 +6,7 @@
 //! In a runner group `prepare` has made the workspace and the controller gives the parameters; a builder with nothing
 //! but an executor has its checkout made here.
 
+mod blobs;
 mod container;
 mod environment;
 mod group;
@@ -49,6 +50,8 @@ enum ExecError {
     #[error(transparent)]
     Container(#[from] container::ContainerError),
     #[error(transparent)]
+    Blobs(#[from] blobs::BlobsError),
+    #[error(transparent)]
     Script(#[from] script::ScriptError),
     #[error("the socket of the service could not be made in NOMAD_ALLOC_DIR")]
     Service(#[source] std::io::Error),
@@ -65,6 +68,7 @@ impl ExecError {
             | Self::Group(_)
             | Self::Network(_)
             | Self::Directories(_)
+            | Self::Blobs(_)
             | Self::Container(_)
             | Self::Service(_)
             | Self::Signals(_) => NOT_PREPARED,
@@ -111,6 +115,12 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
     };
     let job = group.as_ref().and_then(Group::job);
     let work = Work::of(job, &settings.commit, &settings.task_dir)?;
+    if let Some(job) = job {
+        tokio::select! {
+            brought = blobs::bring(job, &workspace, &environment) => brought?,
+            stop = stops.next() => return Err(ExecError::Stopped(stop)),
+        }
+    }
     let port = job.and_then(|job| job.port);
     let relay = port.map(|port| Relay::start(&settings.alloc_dir, port)).transpose().map_err(ExecError::Service)?;
     let ended = script::run(&workspace, &work, (&environment, container.as_ref()), stops).await;

@@ -2,6 +2,7 @@
 
 mod events;
 mod hostile;
+mod jobs;
 mod params;
 mod prepare;
 mod process;
@@ -89,13 +90,18 @@ async fn start(source: Source) -> Running {
 }
 
 async fn start_in(folder: TempDir, dir: PathBuf, source: Source) -> Running {
+    start_at(folder, dir, source, None).await
+}
+
+/// The same with a port.
+async fn start_at(folder: TempDir, dir: PathBuf, source: Source, listen: Option<std::net::SocketAddr>) -> Running {
     let shutdown = CancellationToken::new();
     step_by_step(shutdown.clone());
     let settings = Settings {
         alloc_dir: dir.clone(),
         build: "builder/dispatch-1-a".to_owned(),
         facts: facts(false),
-        listen: None,
+        listen,
         reached_at: None,
         task_dir: None,
         source,
@@ -142,6 +148,12 @@ impl Running {
 
     async fn script(&self, line: &str, body: &str) -> Reply {
         ask(&self.socket(), Some(&self.script), line, body).await
+    }
+
+    /// The same, with an answer that comes in its own time.
+    fn reading(&self, line: &str) -> JoinHandle<reqwest::Response> {
+        let (socket, token, line) = (self.socket(), self.script.clone(), line.to_owned());
+        tokio::spawn(async move { open(&socket, Some(&token), &line, "").await })
     }
 
     async fn trusted(&self, line: &str) -> Reply {

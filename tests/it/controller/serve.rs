@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use albatros::api::session::SessionServer;
 use albatros::controller::Source;
+use albatros::domain::grant::Grant;
 use albatros::domain::report::Report;
+use albatros::domain::secret::Secret;
 use axum::Router;
 use axum::extract::{Json, Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -17,7 +19,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::grant;
+use super::jobs::serve::FakeJobs;
+use super::{INJECT, grant};
 
 pub(super) const CLAIM: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -39,6 +42,7 @@ pub(super) struct FakeServe {
     kept: Arc<Mutex<Kept>>,
     serving: Option<JoinHandle<()>>,
     folder: TempDir,
+    pub(super) jobs: FakeJobs,
 }
 
 impl Drop for FakeServe {
@@ -54,7 +58,7 @@ impl FakeServe {
         drop(listener);
         let kept = Arc::new(Mutex::new(Kept { refusals: refusals.iter().copied().collect(), ..Kept::default() }));
         let folder = tempfile::tempdir().unwrap();
-        let mut this = Self { address, kept, serving: None, folder };
+        let mut this = Self { address, kept, serving: None, folder, jobs: FakeJobs::default() };
         this.identity("first.jwt");
         this.up().await;
         this
@@ -70,6 +74,10 @@ impl FakeServe {
         Source::Server { server, claim: CLAIM.parse().unwrap(), identity: self.folder.path().join("jwt") }
     }
 
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     pub(super) fn down(&mut self) {
         if let Some(serving) = self.serving.take() {
             serving.abort();
@@ -81,7 +89,8 @@ impl FakeServe {
         let router = Router::new()
             .route("/session", post(exchange))
             .route("/session/{claim}/report", put(report))
-            .with_state(Arc::clone(&self.kept));
+            .with_state(Arc::clone(&self.kept))
+            .merge(self.jobs.router());
         // One answer a connection: a server that is down answers on none.
         let router = router.layer(tower_http::set_header::SetResponseHeaderLayer::overriding(
             axum::http::header::CONNECTION,
@@ -119,7 +128,11 @@ async fn exchange(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, Json
     kept.exchanges.push((bearer(&headers), body));
     match kept.refusals.pop_front() {
         Some((status, kind)) => problem(status, kind),
-        None => ([("content-type", "application/json")], grant(true).to_wire().unwrap()).into_response(),
+        None => {
+            let inject = Some(Secret::new(format!("{INJECT}LONG=long-s3cr3t\n")));
+            let grant = Grant { inject, ..grant(true) };
+            ([("content-type", "application/json")], grant.to_wire().unwrap()).into_response()
+        }
     }
 }
 

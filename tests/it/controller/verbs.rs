@@ -11,13 +11,13 @@ use crate::fake::wire::PATIENCE;
 
 /// What a verb printed and ended with.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(super) struct Said {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    pub(super) err: String,
 }
 
-async fn say(environment: &[(&str, String)], arguments: &[&str], input: &str) -> Said {
+pub(super) async fn say(environment: &[(&str, String)], arguments: &[&str], input: &str) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
@@ -35,7 +35,7 @@ fn build(running: &Running) -> [(&'static str, String); 2] {
     [("ALBATROS_API", format!("unix:{}", running.socket().display())), ("ALBATROS_TOKEN", running.script.clone())]
 }
 
-async fn in_build(running: &Running, arguments: &[&str], input: &str) -> Said {
+pub(super) async fn in_build(running: &Running, arguments: &[&str], input: &str) -> Said {
     say(&build(running), arguments, input).await
 }
 
