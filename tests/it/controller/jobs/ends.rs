@@ -25,7 +25,7 @@ async fn everything_is_stopped_when_the_script_has_ended() {
     serve.jobs.started("a").await;
     serve.jobs.started("db").await;
     state(&running, "db", "claimed").await;
-    running.as_script().finish().await.unwrap();
+    running.as_script().finish(0).await.unwrap();
     let mut stops = serve.jobs.stops();
     stops.sort();
     assert_eq!(
