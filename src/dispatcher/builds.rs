@@ -1,7 +1,7 @@
 //! Builds as people and programs see them: one, or a list.
 
-use std::collections::HashSet;
-use std::time::Instant;
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -16,13 +16,16 @@ use super::history;
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
 use super::verdict;
-use super::view::BuildView;
-use super::{App, SharedApp};
+use super::view::{BuildView, JobView};
+use super::{App, SharedApp, session};
 use crate::domain::history::Story;
-use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::id::{BuildId, ClaimId, JobName};
 use crate::domain::outcome::Verdict;
 use crate::domain::record::Phase;
 use crate::domain::report::Report;
+
+/// How old a list of open changes may be in which a build's jobs are looked up for its page.
+const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
 
 /// The build's id from its two path segments.
 pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {
@@ -67,6 +70,11 @@ pub(crate) async fn one(
 ) -> Result<Response, Problem> {
     let known = readable(&app, &build_id(path)?, &credentials).await?;
     let verdict = verdict::of_known(&app, &known).await?;
+    let jobs = match &known.tracked {
+        Tracked::Open(stored) => jobs(&app, &stored.value.jobs).await,
+        Tracked::Done(done) => jobs(&app, &done.jobs).await,
+        Tracked::Not => Vec::new(),
+    };
     let mut view = match (&known.tracked, &known.claim) {
         (Tracked::Open(stored), Some(claim)) => BuildView::of_record(&app, claim, &stored.value, &verdict),
         (Tracked::Done(done), Some(claim)) => BuildView::of_done(&app, claim, done),
@@ -81,7 +89,27 @@ pub(crate) async fn one(
         Some(kept) => kept.story.report,
         None => report(&app, known.claim.as_ref()).await,
     };
-    Ok(show(&view, &headers))
+    view.jobs = jobs;
+    Ok(show(&app, &view, &headers))
+}
+
+/// What it has started beside itself; without it a build can be shown as well.
+async fn jobs(app: &App, named: &BTreeMap<JobName, ClaimId>) -> Vec<JobView> {
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let now = Instant::now();
+    let told = async {
+        let open = app.known.open(app, now.checked_sub(JOBS_SHOWN_FOR).unwrap_or(now)).await?;
+        session::jobs::told(app, named, &open, None).await
+    };
+    match told.await {
+        Ok(told) => told.into_iter().map(|job| JobView::of(app, job)).collect(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a build's jobs could not be read");
+            Vec::new()
+        }
+    }
 }
 
 /// What its script has reported; without it a build can be shown as well.
@@ -112,7 +140,7 @@ pub(crate) async fn one_by_claim(
                     verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
             };
-            BuildView::of_record(&app, &claim, &record, &verdict)
+            BuildView { jobs: jobs(&app, &record.jobs).await, ..BuildView::of_record(&app, &claim, &record, &verdict) }
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
@@ -121,13 +149,14 @@ pub(crate) async fn one_by_claim(
                 None => forgotten(&app, &claim).await?,
             };
             shown_by_claim(&app, story.done.private, &story.done.repo, &credentials).await?;
-            BuildView { report: story.report, ..BuildView::of_done(&app, &claim, &story.done) }
+            let jobs = jobs(&app, &story.done.jobs).await;
+            BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) }
         }
     };
     if view.report.is_none() {
         view.report = report(&app, Some(&claim)).await;
     }
-    Ok(show(&view, &headers))
+    Ok(show(&app, &view, &headers))
 }
 
 /// A change that only the store still knows.
@@ -145,7 +174,7 @@ async fn shown_by_claim(app: &App, private: bool, repo: &str, credentials: &Cred
     if config.is_some_and(|config| credentials.reads(app, &config)) { Ok(()) } else { Err(Problem::not_found()) }
 }
 
-fn show(view: &BuildView, headers: &HeaderMap) -> Response {
+fn show(app: &App, view: &BuildView, headers: &HeaderMap) -> Response {
     let object = serde_json::to_value(view).unwrap_or_default();
     let name = view
         .build
@@ -156,7 +185,11 @@ fn show(view: &BuildView, headers: &HeaderMap) -> Response {
     if let (Some(repo), Some(git_ref), Some(commit)) = (&view.repo, &view.git_ref, &view.commit) {
         answer.lines.push(format!("{repo} {git_ref} {commit}"));
     }
+    if let (Some(job), Some(parent)) = (&view.job, &view.parent) {
+        answer.lines.push(format!("job {job} of {}", app.link(&format!("/builds/claim/{parent}"))));
+    }
     answer.lines.extend(view.log.iter().cloned());
+    answer.lines.extend(view.jobs.iter().map(JobView::line));
     answer.lines.extend(view.report.iter().flat_map(report_lines));
     answer.into_form(headers)
 }
@@ -183,6 +216,8 @@ pub(crate) struct ListQuery {
     limit: Option<usize>,
     /// Only those that were claimed before this: the next part of a list.
     before: Option<Timestamp>,
+    /// What builds have started beside themselves is listed too.
+    jobs: Option<bool>,
 }
 
 /// The longest list.
@@ -190,7 +225,8 @@ const LIST_MOST: usize = 1000;
 /// A list without `limit`.
 const LIST_USUAL: usize = 50;
 
-/// `GET /builds?repo=&branch=&state=&limit=&before=`: newest first. Private builds only for a bearer of their repository.
+/// `GET /builds?repo=&branch=&state=&limit=&before=&jobs=`: newest first. Private builds only for a bearer of their
+/// repository.
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(query): Query<ListQuery>,
@@ -259,7 +295,8 @@ async fn older(
 impl ListQuery {
     fn takes(&self, view: &BuildView) -> bool {
         let branch = |wanted: &String| view.git_ref.as_deref() == Some(&format!("refs/heads/{wanted}"));
-        self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
+        (view.job.is_none() || self.jobs == Some(true))
+            && self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
             && self.branch.as_ref().is_none_or(branch)
             && self.state.as_ref().is_none_or(|wanted| view.state == wanted)
             && self.before.is_none_or(|before| view.created.is_some_and(|created| created < before))

@@ -2,6 +2,8 @@
 //!
 //! Killed anywhere in here, the next try does the same again: the claim is the dispatch's token, so there is one child.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -71,8 +73,7 @@ pub(crate) async fn advance(
         }
     }
     let shape = builder(app, &stored.value).await?;
-    let fitted =
-        plan::fit(&stored.value.meta, &shape, stored.value.trusted, config).map_err(AdvanceError::Permanent)?;
+    let fitted = fit(&stored.value, &shape, config)?;
     let grant = grant(app, claim, &stored.value, config)?;
     if hands_over_secrets(&stored.value, &shape, config, grant.as_ref()) {
         on_ref::check(app, &stored.value, config).await.map_err(|why| match why {
@@ -90,7 +91,7 @@ pub(crate) async fn advance(
         builder: stored.value.builder.clone(),
         meta: fitted.meta,
         payload: fitted.payload,
-        timeout: config.timeout.get(),
+        timeout: time_limit(&stored.value, config),
         grant,
     };
     match app.engine.dispatch(&order).await {
@@ -99,6 +100,23 @@ pub(crate) async fn advance(
         Err(error @ DispatchError::NotOurs(_)) => Err(AdvanceError::NotOurs(error.to_string())),
         Err(error @ DispatchError::Passing(_)) => Err(passing(error)),
     }
+}
+
+/// What is sent with the dispatch. A job is told what to do, and given what it may have, by its controller alone.
+fn fit(record: &Record, shape: &BuilderShape, config: &RepoConfig) -> Result<Fitted, AdvanceError> {
+    let Some(job) = &record.job else {
+        return plan::fit(&record.meta, shape, record.trusted, config).map_err(AdvanceError::Permanent);
+    };
+    let builder = &record.builder;
+    if !shape.has_controller {
+        let why = format!("the builder `{builder}` cannot run jobs, as it has no task `controller` with our identity");
+        return Err(AdvanceError::Permanent(format!("{why}: register hcl/container.hcl, or name another builder")));
+    }
+    if job.image.is_some() && !shape.takes("IMAGE") {
+        let why = format!("the builder `{builder}` takes no image: leave `image` out, or name another builder of jobs");
+        return Err(AdvanceError::Permanent(why));
+    }
+    plan::fit(&record.meta, shape, false, config).map_err(AdvanceError::Permanent)
 }
 
 async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceError> {
@@ -110,6 +128,12 @@ async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceErro
         // A right that is missing may be an agent that has just started: it answers so for a moment.
         EngineError::Unavailable(_) | EngineError::Refused(_) => passing(error),
     })
+}
+
+/// The configuration's, or a job's own where that is less.
+fn time_limit(record: &Record, config: &RepoConfig) -> Duration {
+    let own = record.job.as_ref().and_then(|job| job.timeout);
+    own.map_or(config.timeout, |own| own.min(config.timeout)).get()
 }
 
 /// A local build's controller is handed at its start what others ask for, its session too.
@@ -133,7 +157,7 @@ fn hands_over_secrets(record: &Record, shape: &BuilderShape, config: &RepoConfig
     let there_are = config.inject.as_ref().is_some_and(|secrets| !secrets.expose().is_empty());
     match grant {
         Some(grant) => grant.is_for_the_ref_alone(),
-        None => record.trusted && there_are && !shape.has_controller,
+        None => record.trusted && there_are && !shape.has_controller && record.job.is_none(),
     }
 }
 

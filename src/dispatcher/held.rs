@@ -52,6 +52,8 @@ pub(crate) async fn end_of_pull(
     for (claim, stored) in open {
         let same_pull = stored.value.canonical == canonical
             && stored.value.pull.as_ref().is_some_and(|pull| pull.number == number)
+            // A job that is held ends with the build that started it, and with nothing else.
+            && stored.value.parent.is_none()
             && matches!(stored.value.phase, Phase::Held);
         if same_pull && Some(&stored.value.commit) != but {
             stop_record(app, &claim, stored, StopWhy::Superseded, by).await?;

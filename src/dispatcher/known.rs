@@ -223,8 +223,10 @@ async fn is_configured(app: &App, build: &BuildId) -> Result<bool, RegistryError
     Ok(entries.iter().any(|found| {
         let config = &found.config;
         let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
-        let all = std::iter::once(&config.builder).chain(&config.untrusted_builder).chain(flavors);
-        all.into_iter().any(|name| name.as_str() == build.builder())
+        let own = [&config.builder, &config.job_builder];
+        let untrusted = config.untrusted_builder.iter().chain(&config.untrusted_job_builder);
+        let mut all = own.into_iter().chain(untrusted).chain(flavors);
+        all.any(|name| name.as_str() == build.builder())
     }))
 }
 

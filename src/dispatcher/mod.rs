@@ -10,6 +10,7 @@ mod bin;
 mod blobs;
 mod body;
 mod builds;
+mod changes;
 mod claim;
 mod dispatch;
 mod follower;
@@ -52,6 +53,7 @@ pub use own::{OwnError, build as build_own};
 use archive::Archives;
 use blobs::Blobs;
 use body::Bodies;
+use changes::Changes;
 use health::Readiness;
 use known::KnownBuilds;
 use logs::LogHub;
@@ -109,6 +111,7 @@ pub struct App {
     pub(crate) sessions: Sessions,
     pub(crate) blobs: Blobs,
     pub(crate) turns: history::Turns,
+    pub(crate) changes: Changes,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -154,6 +157,7 @@ impl App {
             sessions: Sessions::default(),
             blobs: Blobs::default(),
             turns: history::Turns::default(),
+            changes: Changes::default(),
             shutdown,
         })
     }

@@ -64,7 +64,11 @@ pub(crate) async fn approve(
         return Ok(claim::at_claim(&app, &claim, "not held any more").into_form(&headers));
     }
     if stored.value.stop.is_some() {
-        return Err(Problem::new(StatusCode::CONFLICT, "it has been cancelled; approve the newest change instead"));
+        let why = match stored.value.parent {
+            None => "it has been cancelled; approve the newest change instead",
+            Some(_) => "it is being stopped: the build that started it has ended, or has stopped it",
+        };
+        return Err(Problem::new(StatusCode::CONFLICT, why));
     }
     let record = Record { phase: Phase::Claimed, approved: Some(jiff::Timestamp::now()), ..stored.value };
     match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {

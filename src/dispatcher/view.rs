@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::App;
-use crate::domain::id::{BuildId, ClaimId};
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::id::{BuildId, ClaimId, JobName};
+use crate::domain::job::{Job, JobState};
+use crate::domain::outcome::Verdict;
 use crate::domain::record::{Done, Phase, Record};
 use crate::domain::report::{Report, TestCounts};
 use crate::domain::status;
@@ -47,6 +48,14 @@ pub(crate) struct BuildView {
     pub(crate) finished: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<String>,
+    /// Of a job: the claim of the build that started it, and its name there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<ClaimId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) job: Option<JobName>,
+    /// The jobs that it has started; where one build is shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) jobs: Vec<JobView>,
     /// The script's tests, counted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tests: Option<TestCounts>,
@@ -56,6 +65,34 @@ pub(crate) struct BuildView {
     /// All that the script has reported; where one build is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Report>,
+}
+
+/// One job of a build that is shown.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct JobView {
+    name: JobName,
+    state: JobState,
+    reason: String,
+    ended: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i64>,
+    build: Option<BuildId>,
+    claim: ClaimId,
+    /// Its page.
+    page: String,
+}
+
+impl JobView {
+    pub(super) fn of(app: &App, job: Job) -> Self {
+        let page = app.link(&format!("/builds/claim/{}", job.claim));
+        let Job { name, state, reason, ended, exit_code, build, claim, .. } = job;
+        Self { name, state, reason, ended, exit_code, build, claim, page }
+    }
+
+    pub(super) fn line(&self) -> String {
+        let reason = if self.reason.is_empty() { String::new() } else { format!(" ({})", self.reason) };
+        format!("job {}: {}{reason} {}", self.name, self.state.as_str(), self.page)
+    }
 }
 
 impl BuildView {
@@ -76,6 +113,8 @@ impl BuildView {
             started: record.started,
             finished: record.finished,
             log: record.build.as_ref().map(|build| log_link(app, build)),
+            parent: record.parent.as_ref().map(|parent| parent.claim.clone()),
+            job: record.parent.as_ref().map(|parent| parent.name.clone()),
             tests: record.tests,
             trouble: record.trouble.clone(),
             ..Self::unknown()
@@ -108,6 +147,8 @@ impl BuildView {
             started: done.started,
             finished: Some(done.finished),
             log: done.build.as_ref().map(|build| log_link(app, build)),
+            parent: done.parent.as_ref().map(|parent| parent.claim.clone()),
+            job: done.parent.as_ref().map(|parent| parent.name.clone()),
             tests: done.tests,
             trouble: done.trouble.clone(),
             ..Self::unknown()
@@ -139,6 +180,9 @@ impl BuildView {
             started: None,
             finished: None,
             log: None,
+            parent: None,
+            job: None,
+            jobs: Vec::new(),
             tests: None,
             trouble: None,
             report: None,
@@ -156,8 +200,7 @@ impl BuildView {
         };
         self.ended = matches!(verdict, Verdict::Ended(_));
         self.exit_code = match verdict {
-            Verdict::Ended(Outcome::Success) => Some(0),
-            Verdict::Ended(Outcome::Failure { exit_code, .. } | Outcome::Oom { exit_code }) => Some(*exit_code),
+            Verdict::Ended(outcome) => outcome.exit_code(),
             _ => None,
         };
     }

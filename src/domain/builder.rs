@@ -66,6 +66,12 @@ impl BuilderShape {
         })
     }
 
+    /// Whether it may be sent this meta key.
+    #[must_use]
+    pub fn takes(&self, key: &str) -> bool {
+        self.meta_required.iter().chain(&self.meta_optional).any(|known| known == key)
+    }
+
     /// The same of a job that can be dispatched from.
     ///
     /// # Errors

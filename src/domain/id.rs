@@ -220,6 +220,14 @@ impl Default for BuilderName {
     }
 }
 
+impl BuilderName {
+    /// The one of jobs, where none is named.
+    #[must_use]
+    pub fn of_jobs() -> Self {
+        Self("container".to_owned())
+    }
+}
+
 impl FromStr for BuilderName {
     type Err = IdError;
     fn from_str(text: &str) -> Result<Self, IdError> {

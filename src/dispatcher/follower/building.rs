@@ -145,6 +145,10 @@ impl Course {
             self.write(record).await?;
             return Ok(Next::Again);
         }
+        if self.note_seen(&reading.verdict).await? {
+            return Ok(Next::Again);
+        }
+        let record = &self.stored.value;
         let deadline = match &record.stop {
             Some(_) => {
                 self.send_stop().await;
@@ -242,12 +246,14 @@ impl Course {
         Ok(Limit::Over(Stop { why: StopWhy::Timeout, by: "the time limit".to_owned(), at }))
     }
 
-    /// None where the configuration is gone or broken: then the limits of the builder must do.
+    /// The configuration's, or a job's own where that is less. None where there is neither, as the configuration is gone or
+    /// broken: then the limits of the builder must do.
     async fn time_limit(&self) -> Result<Option<Span>, Halt> {
-        let Ok(url) = self.stored.value.repo.parse() else { return Ok(None) };
+        let own = self.stored.value.job.as_ref().and_then(|job| job.timeout);
+        let Ok(url) = self.stored.value.repo.parse() else { return Ok(own) };
         Ok(match self.shared.app.registry.entry(&url).await? {
-            Entry::Found(found) => Some(found.config.timeout),
-            Entry::Unknown | Entry::Broken(_) => None,
+            Entry::Found(found) => Some(own.map_or(found.config.timeout, |own| own.min(found.config.timeout))),
+            Entry::Unknown | Entry::Broken(_) => own,
         })
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::child::Orphan;
 use super::lock::Lock;
 use super::queue::Queue;
 use super::recheck::Recheck;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
 pub(super) struct Wakers {
     pub(super) news: watch::Receiver<News>,
     pub(super) poke: Arc<Notify>,
+    pub(super) orphan: Arc<Orphan>,
 }
 
 /// What to do after a step.
@@ -78,6 +80,8 @@ pub(super) struct Course {
     /// Before this no dispatch is tried again.
     pub(super) dispatch_after: Option<Instant>,
     pub(super) dispatch_backoff: Backoff,
+    /// When this process last wrote down how far a job is.
+    pub(super) seen_at: Option<Timestamp>,
     /// What is kept here may not be what is stored: read before deciding.
     stale: bool,
     wakers: Wakers,
@@ -98,6 +102,7 @@ impl Course {
             stop_seen: None,
             dispatch_after: None,
             dispatch_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
+            seen_at: None,
             stale,
             wakers,
         }
@@ -185,12 +190,19 @@ impl Course {
         if self.stale && !self.reread().await? {
             return Ok(Next::Over);
         }
+        if self.stop_with_parent().await? {
+            return Ok(Next::Again);
+        }
         match self.stored.value.phase {
             Phase::Held => self.held().await,
             Phase::Claimed => self.claimed().await,
             Phase::Dispatched => self.building().await,
             Phase::Ended { .. } => self.ended().await,
         }
+    }
+
+    pub(super) fn orphan(&self) -> &Orphan {
+        &self.wakers.orphan
     }
 
     /// Reads the record; false when it is gone.
@@ -230,7 +242,7 @@ impl Course {
         let times = times.by_our_clock(record.started, record.created, Timestamp::now());
         record.started = times.started;
         record.finished = times.finished;
-        if !self.queue.is_sending() {
+        if !self.queue.is_sending() && !self.is_job() {
             record.statuses.intended = Some(status_of(&record, None));
             record.statuses.given_up = None;
         }

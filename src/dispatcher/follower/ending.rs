@@ -30,8 +30,9 @@ impl Course {
         let record = self.stored.value.clone();
         let Phase::Ended { outcome } = &record.phase else { return Ok(Next::Again) };
         let (registry, lease, index) = (&self.shared.app.registry, &self.shared.lock.lease, self.stored.index);
-        // An error before there was a child is forgotten, so that a redelivery after the repair builds.
-        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. });
+        // An error before there was a child is forgotten, so that a redelivery after the repair builds. A job is not
+        // delivered again, and its parent is told how it ended.
+        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. }) && !self.is_job();
         let written = if never_built {
             registry.forget(&self.claim, index, lease).await
         } else {
@@ -41,7 +42,7 @@ impl Course {
         };
         match written? {
             Written::Yes(_) => {
-                if !record.private {
+                if !record.private && !self.is_job() {
                     let label = OutcomeLabel { outcome: outcome.word() };
                     self.shared.app.metrics.builds.get_or_create(&label).inc();
                 }

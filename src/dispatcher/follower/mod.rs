@@ -22,6 +22,7 @@
 
 mod backoff;
 mod building;
+mod child;
 mod course;
 mod ending;
 mod expiry;

@@ -102,7 +102,7 @@ impl Queue {
 
     /// A final status that was posted while an older post may still arrive is looked at again later.
     pub(super) fn recheck(&self, shared: &Shared, claim: &ClaimId, record: &Record) -> Option<Recheck> {
-        let status = record.statuses.intended.clone().filter(|status| status.last)?;
+        let status = record.statuses.intended.clone().filter(|status| status.last && record.parent.is_none())?;
         (self.uncertain && self.done).then(|| Recheck::new(shared.clone(), claim.clone(), record.clone(), status))
     }
 
@@ -136,6 +136,10 @@ impl Queue {
 impl Course {
     /// Brings the forge to `wish`, one step at a time. A wish that is replaced before it was sent is never sent.
     pub(super) async fn report(&mut self, wish: Status) -> Result<Progress, Halt> {
+        if self.is_job() {
+            self.queue.done |= wish.last;
+            return Ok(Progress::Settled);
+        }
         let posted = &self.stored.value.statuses;
         if self.queue.is_sending() {
             return Ok(Progress::Sending);

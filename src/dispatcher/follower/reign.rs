@@ -10,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
+use super::child::{Orphan, may_have_jobs};
 use super::course::{Course, LOOK_AGAIN, News, Shared, Wakers};
 use super::expiry;
 use super::lock::Lock;
@@ -43,6 +44,7 @@ type List = Vec<(ClaimId, Stored<Record>)>;
 struct Followed {
     news: watch::Sender<News>,
     poke: Arc<Notify>,
+    orphan: Arc<Orphan>,
     build: Option<BuildId>,
 }
 
@@ -100,8 +102,14 @@ impl Reign {
                 followed.news.send_replace(None);
             }
         }
+        let runs: std::collections::HashSet<&ClaimId> =
+            self.list.iter().filter(|(_, stored)| may_have_jobs(&stored.value)).map(|(claim, _)| claim).collect();
         for (claim, stored) in &self.list {
+            let orphaned = stored.value.parent.as_ref().is_some_and(|parent| !runs.contains(&parent.claim));
             if let Some(followed) = self.followed.get_mut(claim) {
+                if followed.orphan.tell(orphaned) {
+                    followed.poke.notify_one();
+                }
                 followed.build.clone_from(&stored.value.build);
                 let is_news = |known: &News| known.as_ref().is_none_or(|known| known.index != stored.index);
                 let changed = is_news(&followed.news.borrow());
@@ -110,11 +118,14 @@ impl Reign {
                 }
             } else if self.followed.len() < MOST_COURSES {
                 let (news, poke) = (watch::Sender::new(Some(stored.clone())), Arc::new(Notify::new()));
-                let wakers = Wakers { news: news.subscribe(), poke: Arc::clone(&poke) };
+                let orphan = Arc::new(Orphan::default());
+                orphan.tell(orphaned);
+                let (news_of, poke_of, orphan_of) = (news.subscribe(), Arc::clone(&poke), Arc::clone(&orphan));
+                let wakers = Wakers { news: news_of, poke: poke_of, orphan: orphan_of };
                 let course = Course::new(self.shared.clone(), claim.clone(), stored.clone(), wakers);
                 let name = claim.clone();
                 self.courses.spawn(async move { (name, course.follow().await) });
-                self.followed.insert(claim.clone(), Followed { news, poke, build: stored.value.build.clone() });
+                self.followed.insert(claim.clone(), Followed { news, poke, orphan, build: stored.value.build.clone() });
             }
         }
     }

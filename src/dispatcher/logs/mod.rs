@@ -22,5 +22,6 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use ask::LogQuery;
 pub(crate) use hub::LogHub;
-pub(crate) use tail::{build, build_log};
+pub(crate) use tail::{build, build_log, of_known};

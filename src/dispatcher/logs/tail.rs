@@ -66,10 +66,26 @@ pub(crate) async fn build_log(
 async fn tail(app: &SharedApp, build: BuildId, ask: Ask, credentials: &Credentials) -> Result<Response, Problem> {
     let known = readable_by_many(app, &build, credentials).await?;
     has_task(app, &build, ask.task).await?;
-    let key = LogKey { build, task: ask.task, stream: ask.stream, times: ask.times };
-    let seat = app.logs.join(&key, upstream(app, &key, &known))?;
+    sent(app, &known, &ask).await
+}
+
+/// The log of a build's script, for who is known to be allowed to read it.
+pub(crate) async fn of_known(
+    app: &SharedApp,
+    known: &Known,
+    query: &LogQuery,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let ask = Ask::of(query, headers)?;
+    has_task(app, &known.build, ask.task).await?;
+    sent(app, known, &ask).await
+}
+
+async fn sent(app: &SharedApp, known: &Known, ask: &Ask) -> Result<Response, Problem> {
+    let key = LogKey { build: known.build.clone(), task: ask.task, stream: ask.stream, times: ask.times };
+    let seat = app.logs.join(&key, upstream(app, &key, known))?;
     first_sign(app, &seat).await?;
-    let view = view(app, &known, &seat, &ask).await?;
+    let view = view(app, known, &seat, ask).await?;
     Ok(respond(app, seat, view))
 }
 

@@ -5,11 +5,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 
 use super::bearer::Bearer;
-use super::proof::Proof;
+use super::caller::Caller;
 use super::refusal::Refusal;
 use crate::dispatcher::{App, SharedApp};
-use crate::domain::id::ClaimId;
-use crate::domain::record::{Phase, Record};
+use crate::domain::record::Record;
 use crate::domain::report::{REPORT_LIMIT, Report};
 use crate::registry::{Stored, Written};
 
@@ -24,41 +23,21 @@ pub(crate) async fn report(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
-    let proof = Proof::of(&secret).ok_or_else(stranger)?;
-    let claim: ClaimId = claim.parse().map_err(|_no_claim| stranger())?;
+    let caller = Caller::of(&claim, &secret)?;
     let _place = app.sessions.place()?;
     // Before the body is taken: who has no session costs one read.
-    open(&app, &claim, &proof).await?;
+    caller.record(&app).await?;
     let taken = app.bodies.take(body, &headers, REPORT_LIMIT).await?;
     let report: Report = serde_json::from_slice(&taken.bytes).map_err(|_words| Refusal::malformed("not a report"))?;
-    keep(&app, &claim, &proof, &report.cleaned()).await.inspect_err(|refusal| app.sessions.unkept(&claim, refusal))
+    keep(&app, &caller, &report.cleaned()).await.inspect_err(|refusal| app.sessions.unkept(&caller.claim, refusal))
 }
 
-fn stranger() -> Refusal {
-    Refusal::forbidden("this is not the secret of the build's session")
-}
-
-/// The record of a build that runs, for who holds its session.
-async fn open(app: &App, claim: &ClaimId, proof: &Proof) -> Result<Stored<Record>, Refusal> {
-    let Some(stored) = app.registry.open(claim).await? else {
-        let done = app.registry.done(claim).await?;
-        return Err(if done.is_some() { Refusal::over() } else { stranger() });
-    };
-    if !proof.is_of(&stored.value) {
-        return Err(stranger());
-    }
-    match stored.value.phase {
-        Phase::Ended { .. } => Err(Refusal::over()),
-        Phase::Held | Phase::Claimed | Phase::Dispatched => Ok(stored),
-    }
-}
-
-async fn keep(app: &App, claim: &ClaimId, proof: &Proof, report: &Report) -> Result<StatusCode, Refusal> {
+async fn keep(app: &App, caller: &Caller, report: &Report) -> Result<StatusCode, Refusal> {
     for _ in 0..TRIES {
-        let Stored { value, index } = open(app, claim, proof).await?;
+        let Stored { value, index } = caller.record(app).await?;
         let (tests, trouble) = (report.tests.as_ref().map(|tests| tests.counts), report.trouble.clone());
         let record = Record { tests, trouble, ..value };
-        match app.registry.keep_report(claim, &record, index, report).await? {
+        match app.registry.keep_report(&caller.claim, &record, index, report).await? {
             Written::Yes(_) => return Ok(StatusCode::NO_CONTENT),
             Written::Conflict | Written::LeaseLost => {}
         }

@@ -32,6 +32,10 @@ pub struct RepoConfig {
     pub builder: BuilderName,
     /// `builders.untrusted`: takes every untrusted build; where absent they go where a trusted one would.
     pub untrusted_builder: Option<BuilderName>,
+    /// `builders.jobs`: what builds start beside themselves. Default `container`.
+    pub job_builder: BuilderName,
+    /// `builders.untrusted_jobs`: the same of untrusted builds.
+    pub untrusted_job_builder: Option<BuilderName>,
     /// `builders.flavors`.
     pub flavors: BTreeMap<Flavor, FlavorConfig>,
     /// `pull_requests`.

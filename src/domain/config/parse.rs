@@ -7,7 +7,7 @@ use url::Url;
 use super::field::{Field, Object};
 use super::{ConfigError, FlavorConfig, ForgeConfig, ForgeKind, PeopleTokens, PullPolicy, RepoConfig, TrustedSender};
 use crate::domain::duration::Span;
-use crate::domain::id::Flavor;
+use crate::domain::id::{BuilderName, Flavor};
 use crate::domain::json;
 use crate::domain::params::{self, Params};
 use crate::domain::secret::Secret;
@@ -28,6 +28,7 @@ const FIELDS: [&str; 14] = [
     "lfs",
     "timeout",
 ];
+const BUILDERS: [&str; 5] = ["default", "untrusted", "jobs", "untrusted_jobs", "flavors"];
 const GITHUB_API: &str = "https://api.github.com";
 const DEFAULT_TIMEOUT: Span = Span::seconds(3_600);
 
@@ -45,7 +46,7 @@ impl RepoConfig {
         let claim_key = hook_secrets.first().or(hook_tokens.first()).cloned();
         let claim_key = claim_key.ok_or_else(|| ConfigError("hook: needs a secret or a token".to_owned()))?;
         let (trusted, trusted_id) = trust(&root)?;
-        let builders = root.get("builders").map(|f| f.object(&["default", "untrusted", "flavors"])).transpose()?;
+        let builders = root.get("builders").map(|f| f.object(&BUILDERS)).transpose()?;
         let switch = |name| root.get(name).map_or(Ok(false), |field| field.boolean());
         let builder_of = |name| builders.as_ref().and_then(|b| b.get(name)).map(|field| field.parsed()).transpose();
         Ok(Self {
@@ -58,6 +59,8 @@ impl RepoConfig {
             inject: root.get("inject").map(|f| inject(&f)).transpose()?,
             builder: builder_of("default")?.unwrap_or_default(),
             untrusted_builder: builder_of("untrusted")?,
+            job_builder: builder_of("jobs")?.unwrap_or_else(BuilderName::of_jobs),
+            untrusted_job_builder: builder_of("untrusted_jobs")?,
             flavors: builders.as_ref().and_then(|b| b.get("flavors")).map_or(Ok(BTreeMap::new()), |f| flavors(&f))?,
             pull_requests: root.get("pull_requests").map_or(Ok(PullPolicy::default()), |f| pull_policy(&f))?,
             private: root.get("private").map(|f| f.boolean()).transpose()?,

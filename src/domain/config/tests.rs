@@ -36,6 +36,8 @@ fn an_entry_made_for_the_original_is_read() {
 fn only_a_hook_is_required_and_the_rest_has_defaults() {
     let config = parse(&json!({"hook": {"token": "t"}})).unwrap();
     assert_eq!(config.builder.as_str(), "builder");
+    assert_eq!(config.job_builder.as_str(), "container");
+    assert!(config.untrusted_job_builder.is_none());
     assert_eq!(config.timeout.to_string(), "1h");
     assert_eq!(config.pull_requests, PullPolicy::Hold);
     assert!(!config.submodules && !config.lfs);
@@ -48,7 +50,7 @@ fn the_whole_table_is_read() {
     let config = parse(&json!({
         "hook": {"token": ["t1", "t2"], "secret": ["new", "old"]}, "github": {"token": "ghp"},
         "trusted": {"senders": ["quentin", {"login": "lx", "id": 7}], "repository_id": 3}, "repository_id": 3,
-        "builders": {"default": "b", "untrusted": "jail",
+        "builders": {"default": "b", "untrusted": "jail", "jobs": "box", "untrusted_jobs": "jailed-box",
             "flavors": {"big": "builder-big", "rust": {"builder": "b2", "image": "rust:1"}, "bare": {"image": "alpine"}}},
         "pull_requests": "build", "private": true, "tokens": {"read": ["r"], "act": ["a1", "a2"]}, "timeout": "90m",
         "submodules": true, "lfs": true
@@ -66,6 +68,8 @@ fn the_whole_table_is_read() {
     assert_eq!(config.flavors[&"bare".parse().unwrap()].builder, None);
     assert_eq!(config.flavors[&"big".parse().unwrap()].builder.as_ref().unwrap().as_str(), "builder-big");
     assert_eq!(config.untrusted_builder.unwrap().as_str(), "jail");
+    assert_eq!(config.job_builder.as_str(), "box");
+    assert_eq!(config.untrusted_job_builder.unwrap().as_str(), "jailed-box");
     assert_eq!(config.tokens.unwrap().act.len(), 2);
     assert_eq!(config.timeout.get().as_secs(), 5_400);
 }

@@ -9,6 +9,7 @@ mod rules;
 pub mod view;
 
 mod check;
+mod child;
 mod state;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use super::duration::Span;
 use super::id::{BlobId, JobName};
 
 pub use check::{SPEC_MOST, SpecError};
+pub use child::{Child, builder};
 pub use state::{Job, JobList, JobState};
 
 /// One job, as `POST /v1/jobs` takes it and as it stands in a plan. Paths are relative to its working directory. Either `command` or `script`, or neither: then what

@@ -87,6 +87,30 @@ pub enum JobState {
     Expired,
 }
 
+impl JobState {
+    /// The word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Claimed => "claimed",
+            Self::Queued => "queued",
+            Self::Unplaceable => "unplaceable",
+            Self::Preparing => "preparing",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Oom => "oom",
+            Self::Timeout => "timeout",
+            Self::Cancelled => "cancelled",
+            Self::Infra => "infra",
+            Self::Lost => "lost",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 impl From<&Verdict> for JobState {
     fn from(verdict: &Verdict) -> Self {
         match verdict {
@@ -123,6 +147,7 @@ mod tests {
     fn a_state_is_the_word_of_its_outcome_and_a_secret_is_never_shown() {
         for outcome in [Outcome::Success, Outcome::Oom { exit_code: 137 }, Outcome::Timeout, Outcome::Expired] {
             assert_eq!(serde_json::to_value(JobState::from(&outcome)).unwrap(), outcome.word());
+            assert_eq!(JobState::from(&outcome).as_str(), outcome.word());
         }
         let text =
             format!(r#"{{"name":"db","claim":"{}","state":"running","ended":false,"secret":"5ec"}}"#, "a".repeat(64));

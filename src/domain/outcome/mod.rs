@@ -79,6 +79,16 @@ impl Outcome {
         }
     }
 
+    /// What the script ended with, where it ended by itself.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i64> {
+        match self {
+            Self::Success => Some(0),
+            Self::Failure { exit_code, .. } | Self::Oom { exit_code } => Some(*exit_code),
+            Self::Timeout | Self::Cancelled { .. } | Self::Infra { .. } | Self::Lost { .. } | Self::Expired => None,
+        }
+    }
+
     /// What a command that waited for the build exits with: 0 success, 1 the build failed, 3 not the build's doing,
     /// 4 cancelled, 5 timed out.
     #[must_use]

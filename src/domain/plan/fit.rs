@@ -30,8 +30,7 @@ pub fn fit(
     trusted: bool,
     config: &RepoConfig,
 ) -> Result<Fitted, String> {
-    let takes = |key: &str| shape.meta_required.iter().chain(&shape.meta_optional).any(|known| known == key);
-    let missing = list(ALWAYS.into_iter().filter(|key| !takes(key)));
+    let missing = list(ALWAYS.into_iter().filter(|key| !shape.takes(key)));
     if !missing.is_empty() {
         return Err(format!("the builder does not take {missing}: declare it in the job's parameterized block"));
     }
@@ -39,7 +38,8 @@ pub fn fit(
     if !unknown.is_empty() {
         return Err(format!("the builder requires {unknown}, which Albatros has no value for here"));
     }
-    let meta = meta.iter().filter(|(key, _)| takes(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let meta =
+        meta.iter().filter(|(key, _)| shape.takes(key)).map(|(key, value)| (key.clone(), value.clone())).collect();
     Ok(Fitted { meta, payload: payload(shape, trusted, config)? })
 }
 

@@ -124,7 +124,9 @@ fn underway(verdict: &Verdict, stop: Option<&Stop>) -> Status {
     }
 }
 
-fn why_stopped(stop: &Stop) -> &str {
+/// Why a build is being stopped, for people.
+#[must_use]
+pub fn why_stopped(stop: &Stop) -> &str {
     match stop.why {
         StopWhy::Cancel => "cancelled",
         StopWhy::Timeout => "its time is over",

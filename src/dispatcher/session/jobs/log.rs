@@ -1,0 +1,44 @@
+//! `GET /session/{claim}/jobs/{name}/log`: a job's log, as `/build` gives it to people.
+
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::{Tracked, named, tracked};
+use crate::dispatcher::logs::{self, LogQuery};
+use crate::dispatcher::session::bearer::Bearer;
+use crate::dispatcher::session::caller::Caller;
+use crate::dispatcher::session::refusal::Refusal;
+use crate::dispatcher::{SharedApp, known};
+use crate::domain::record::Phase;
+use crate::engine::EngineError;
+
+/// `GET /session/{claim}/jobs/{name}/log?log=&raw=&follow=`
+pub(crate) async fn log(
+    State(app): State<SharedApp>,
+    Path((claim, name)): Path<(String, String)>,
+    Query(query): Query<LogQuery>,
+    Bearer(secret): Bearer,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let caller = Caller::of(&claim, &secret)?;
+    let parent = caller.record(&app).await?;
+    let (_, claim) = named(&parent.value, &name)?;
+    let build = match tracked(&app, claim).await? {
+        Tracked::Open(stored) => match (stored.value.build, stored.value.phase) {
+            (Some(build), _) => Some(build),
+            (None, Phase::Held) => return Err(Refusal::conflict("the job waits for approval, and has no log yet")),
+            (None, Phase::Ended { .. }) => None,
+            (None, Phase::Claimed | Phase::Dispatched) => return Err(Refusal::later("the job is not dispatched yet")),
+        },
+        Tracked::Done(done) => done.build,
+        Tracked::Not => return Err(Refusal::later("the job is not dispatched yet")),
+    };
+    let build = build.ok_or_else(|| Refusal::not_found("the job ended before it was dispatched, and has no log"))?;
+    let found = known::find_shared(&app, &build).await.map_err(|error| match error {
+        known::LookupError::Registry(error) => Refusal::from(error),
+        known::LookupError::Engine(error) => Refusal::from(error),
+    })?;
+    let found = found.ok_or_else(|| Refusal::from(EngineError::Unknown(build.to_string())))?;
+    Ok(logs::of_known(&app, &found, &query, &headers).await?)
+}

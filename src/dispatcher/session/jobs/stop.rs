@@ -1,0 +1,42 @@
+//! `DELETE /session/{claim}/jobs/{name}`: stops a job, as a person would.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::{Tracked, named, tracked};
+use crate::dispatcher::SharedApp;
+use crate::dispatcher::held::{self, Stopping};
+use crate::dispatcher::session::bearer::Bearer;
+use crate::dispatcher::session::caller::Caller;
+use crate::dispatcher::session::refusal::Refusal;
+use crate::domain::record::StopWhy;
+
+/// Who stops it, for people.
+const BY: &str = "the build that started it";
+
+/// `DELETE /session/{claim}/jobs/{name}`: 202 while it is being stopped, 204 where it is over.
+pub(crate) async fn stop(
+    State(app): State<SharedApp>,
+    Path((claim, name)): Path<(String, String)>,
+    Bearer(secret): Bearer,
+) -> Result<StatusCode, Refusal> {
+    let caller = Caller::of(&claim, &secret)?;
+    let _place = app.sessions.place()?;
+    let parent = caller.record(&app).await?;
+    let (_, claim) = named(&parent.value, &name)?;
+    let stored = match tracked(&app, claim).await? {
+        Tracked::Open(stored) => *stored,
+        Tracked::Done(_) => return Ok(StatusCode::NO_CONTENT),
+        Tracked::Not => return Err(Refusal::later("the job is being started")),
+    };
+    let record = match held::stop_record(&app, claim, stored, StopWhy::Cancel, BY).await? {
+        Stopping::Asked(record) => record,
+        Stopping::Over(_) | Stopping::Gone => return Ok(StatusCode::NO_CONTENT),
+    };
+    if let Some(build) = &record.build
+        && let Err(error) = app.engine.stop(build).await
+    {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the engine will be told again");
+    }
+    Ok(StatusCode::ACCEPTED)
+}
