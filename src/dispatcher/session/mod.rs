@@ -18,11 +18,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub(crate) use exchange::exchange;
 pub(crate) use log::{end as log_end, put as log_put};
+pub(super) use proof::Proof;
 pub(crate) use report::report;
 
 use super::refusals::Refusals;
-pub(super) use proof::Proof;
-
 use crate::domain::id::ClaimId;
 use crate::domain::job::Job;
 use refusal::Refusal;

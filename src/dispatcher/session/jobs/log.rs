@@ -5,13 +5,13 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::{Tracked, named, tracked};
+use crate::dispatcher::answer::Problem;
 use crate::dispatcher::logs::{self, LogQuery};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::dispatcher::{SharedApp, known};
 use crate::domain::record::Phase;
-use crate::engine::EngineError;
 
 /// `GET /session/{claim}/jobs/{name}/log?log=&raw=&follow=`
 pub(crate) async fn log(
@@ -35,10 +35,6 @@ pub(crate) async fn log(
         Tracked::Not => return Err(Refusal::later("the job is not dispatched yet")),
     };
     let build = build.ok_or_else(|| Refusal::not_found("the job ended before it was dispatched, and has no log"))?;
-    let found = known::find_shared(&app, &build).await.map_err(|error| match error {
-        known::LookupError::Registry(error) => Refusal::from(error),
-        known::LookupError::Engine(error) => Refusal::from(error),
-    })?;
-    let found = found.ok_or_else(|| Refusal::from(EngineError::Unknown(build.to_string())))?;
+    let found = known::find_shared(&app, &build).await.map_err(Problem::from)?.ok_or_else(Problem::not_found)?;
     Ok(logs::of_known(&app, &found, &query, &headers).await?)
 }
