@@ -37,6 +37,12 @@ variable "script_network" {
   description = "The network of the script: none, or host for that of the node."
 }
 
+variable "services" {
+  type        = bool
+  default     = false
+  description = "Where this is `builders.jobs`: whether jobs may be services. Each build's controller then has a port."
+}
+
 variable "cpu" {
   type    = number
   default = 500
@@ -103,6 +109,13 @@ job "builder" {
 
     max_run_duration = var.timeout
 
+    dynamic "network" {
+      for_each = var.services ? ["service"] : []
+      content {
+        port "service" {}
+      }
+    }
+
     # Room to be found on a node; Nomad does not hold a build to it, the sidecar does.
     ephemeral_disk {
       size = var.disk
@@ -128,6 +141,8 @@ job "builder" {
       env {
         ALBATROS_SERVER        = var.server
         ALBATROS_SERVER_CACERT = var.ca == "" ? "" : "${NOMAD_TASK_DIR}/ca.pem"
+
+        ALBATROS_CONTROLLER_LISTEN = var.services ? "${NOMAD_ADDR_service}" : ""
       }
       dynamic "template" {
         for_each = var.ca == "" ? [] : [var.ca]

@@ -1,6 +1,7 @@
 //! Builds as people and programs see them: one, or a list.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -71,8 +72,8 @@ pub(crate) async fn one(
     let known = readable(&app, &build_id(path)?, &credentials).await?;
     let verdict = verdict::of_known(&app, &known).await?;
     let jobs = match &known.tracked {
-        Tracked::Open(stored) => jobs(&app, &stored.value.jobs).await,
-        Tracked::Done(done) => jobs(&app, &done.jobs).await,
+        Tracked::Open(stored) => jobs(&app, &stored.value.jobs, Of::Open).await,
+        Tracked::Done(done) => jobs(&app, &done.jobs, Of::Ended).await,
         Tracked::Not => Vec::new(),
     };
     let mut view = match (&known.tracked, &known.claim) {
@@ -93,14 +94,25 @@ pub(crate) async fn one(
     Ok(show(&app, &view, &headers))
 }
 
+/// Whose jobs are looked up: those of a build that is over are over too, or will be at once, and are not looked for among
+/// what is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Open,
+    Ended,
+}
+
 /// What it has started beside itself; without it a build can be shown as well.
-async fn jobs(app: &App, named: &BTreeMap<JobName, ClaimId>) -> Vec<JobView> {
+async fn jobs(app: &App, named: &BTreeMap<JobName, ClaimId>, of: Of) -> Vec<JobView> {
     if named.is_empty() {
         return Vec::new();
     }
     let now = Instant::now();
     let told = async {
-        let open = app.known.open(app, now.checked_sub(JOBS_SHOWN_FOR).unwrap_or(now)).await?;
+        let open = match of {
+            Of::Open => app.known.open(app, now.checked_sub(JOBS_SHOWN_FOR).unwrap_or(now)).await?,
+            Of::Ended => Arc::default(),
+        };
         session::jobs::told(app, named, &open, None).await
     };
     match told.await {
@@ -140,7 +152,10 @@ pub(crate) async fn one_by_claim(
                     verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
             };
-            BuildView { jobs: jobs(&app, &record.jobs).await, ..BuildView::of_record(&app, &claim, &record, &verdict) }
+            BuildView {
+                jobs: jobs(&app, &record.jobs, Of::Open).await,
+                ..BuildView::of_record(&app, &claim, &record, &verdict)
+            }
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
@@ -149,7 +164,7 @@ pub(crate) async fn one_by_claim(
                 None => forgotten(&app, &claim).await?,
             };
             shown_by_claim(&app, story.done.private, &story.done.repo, &credentials).await?;
-            let jobs = jobs(&app, &story.done.jobs).await;
+            let jobs = jobs(&app, &story.done.jobs, Of::Ended).await;
             BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) }
         }
     };

@@ -82,6 +82,9 @@ pub struct Record {
     /// The jobs that it has started, with their claims.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<JobName, ClaimId>,
+    /// Bytes of their specs, which stand in records of their own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub jobs_bytes: usize,
     /// Of a job: how far it was when it was last looked at. A change tells its forge instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Verdict>,
@@ -251,4 +254,9 @@ impl Done {
             other: serde_json::Map::new(),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(value: &usize) -> bool {
+    *value == 0
 }

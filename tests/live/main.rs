@@ -28,6 +28,7 @@ mod git;
 mod gitea;
 mod group;
 mod hostile;
+mod jobs;
 mod killed;
 mod logs;
 mod minded;

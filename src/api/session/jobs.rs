@@ -52,7 +52,7 @@ impl SessionServer {
         let wait = wait.min(LIST_WAIT_MOST);
         let mut url = self.url(&["session", claim.as_str(), "jobs"]);
         if let Some(since) = since {
-            let (since, wait) = (since.to_string(), format!("{}s", wait.as_secs()));
+            let (since, wait) = (since.to_string(), format!("{}s", wait.as_secs().max(1)));
             url.query_pairs_mut().append_pair("since", &since).append_pair("wait", &wait);
         }
         let request = self.client.get(url).bearer_auth(secret.expose());

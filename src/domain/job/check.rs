@@ -52,7 +52,7 @@ impl JobSpec {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self) -> Result<(), SpecError> {
-        let length = serde_json::to_vec(self).map_or(usize::MAX, |bytes| bytes.len());
+        let length = self.length();
         if length > SPEC_MOST {
             return Err(SpecError::TooLong(length));
         }
@@ -77,6 +77,12 @@ impl JobSpec {
             (false, Some(_)) => Err(SpecError::NoService),
             (true, Some(_)) | (false, None) => Ok(()),
         }
+    }
+
+    /// Bytes of it as JSON.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        serde_json::to_vec(self).map_or(usize::MAX, |bytes| bytes.len())
     }
 
     /// SHA-256 (hex) of it: the same for the same job, in whatever order its fields were written.

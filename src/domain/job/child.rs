@@ -73,6 +73,7 @@ impl Child<'_> {
             parent: Some(Parent { claim: self.of.clone(), name: self.spec.name.clone() }),
             job: Some(Box::new(self.spec.clone())),
             jobs: BTreeMap::new(),
+            jobs_bytes: 0,
             seen: None,
             address: None,
             trouble: None,

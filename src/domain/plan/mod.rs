@@ -227,6 +227,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         parent: None,
         job: None,
         jobs: BTreeMap::new(),
+        jobs_bytes: 0,
         seen: None,
         address: None,
         trouble: None,

@@ -47,7 +47,8 @@ pub(crate) async fn list(
     match (since.since, since.wait) {
         (Some(known), Some(wait)) => {
             let until = tokio::time::Instant::now() + wait.get().min(LIST_WAIT_MOST);
-            changed(&app, &caller, known, until).await.map(Json)
+            let changed = app.shutdown.run_until_cancelled(changed(&app, &caller, known, until)).await;
+            changed.unwrap_or_else(|| Err(Refusal::later("the server is being stopped"))).map(Json)
         }
         _ => now(&app, &caller).await.map(Json),
     }

@@ -31,6 +31,8 @@ use crate::registry::{Entry, RegistryError, Stored};
 
 /// Jobs of one build.
 const MOST: usize = 50;
+/// Bytes of all of them as JSON: they stand in what is listed at each change, as long as they are open.
+const BYTES_MOST: usize = 512 * 1024;
 
 /// What there is of a job in the registry.
 #[derive(Debug)]

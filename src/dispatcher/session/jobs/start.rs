@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-use super::{MOST, Tracked, configuration, shown, tracked};
+use super::{BYTES_MOST, MOST, Tracked, configuration, shown, tracked};
 use crate::dispatcher::claim::nonce;
 use crate::dispatcher::dispatch::{self, AdvanceError, Advanced};
 use crate::dispatcher::session::bearer::Bearer;
@@ -98,6 +98,10 @@ async fn enlist(
         }
         let claim = claim::of_job(config, &caller.claim, &spec.name);
         let mut record = parent.value;
+        record.jobs_bytes += spec.length();
+        if record.jobs_bytes > BYTES_MOST {
+            return Err(Refusal::unfit(format!("the jobs of a build are at most {BYTES_MOST} bytes of JSON together")));
+        }
         record.jobs.insert(spec.name.clone(), claim.clone());
         match app.registry.update(&caller.claim, &record, parent.index, None).await? {
             Written::Yes(_) => return Ok((record, claim)),

@@ -66,6 +66,18 @@ async fn a_build_has_no_more_than_fifty_jobs() {
 }
 
 #[tokio::test]
+async fn the_jobs_of_a_build_are_bounded_together() {
+    let parent = Parent::new().await;
+    for n in 0..8 {
+        let spec = json!({"name": format!("j{n}"), "hold": true, "script": "x".repeat(60 * 1024)});
+        assert_eq!(parent.put(&spec).await.status, 201, "{n}");
+    }
+    let reply = parent.put(&json!({"name": "j8", "hold": true, "script": "x".repeat(60 * 1024)})).await;
+    refused(&reply, 422);
+    assert_eq!(parent.put(&json!({"name": "j9", "hold": true})).await.status, 201, "a small one has room");
+}
+
+#[tokio::test]
 async fn a_job_starts_no_jobs() {
     let parent = Parent::new().await;
     let build = parent.start(&job("test")).await;
