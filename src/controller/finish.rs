@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::StatusCode;
 use serde::Deserialize;
 use tokio::time::timeout;
 

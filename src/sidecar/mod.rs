@@ -8,10 +8,12 @@
 
 mod checkout;
 pub mod exec;
+pub(crate) mod keep;
 mod log;
 pub(crate) mod pack;
 pub mod prepare;
 mod said;
+mod saves;
 mod stops;
 mod trusted;
 mod vars;

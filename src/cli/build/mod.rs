@@ -1,7 +1,11 @@
 //! Verbs in a build: they ask the controller at `ALBATROS_API` with `ALBATROS_TOKEN`.
 
+mod artifact;
+mod cache;
 mod job;
 mod param;
+mod place;
+mod progress;
 mod report;
 
 use clap::Subcommand;
@@ -9,7 +13,11 @@ use clap::Subcommand;
 use super::exit::Exit;
 use super::settings::{self, Environment, SettingsError};
 use crate::api::controller::{Controller, ControllerError};
+use crate::sidecar::keep::KeepError;
+use crate::sidecar::pack::PackError;
 
+use artifact::ArtifactArgs;
+use cache::CacheArgs;
 use job::JobArgs;
 use param::ParamArgs;
 use report::ReportArgs;
@@ -18,6 +26,8 @@ use report::ReportArgs;
 #[derive(Debug, Subcommand)]
 pub(crate) enum BuildVerb {
     Job(JobArgs),
+    Artifact(ArtifactArgs),
+    Cache(CacheArgs),
     Param(ParamArgs),
     Report(ReportArgs),
 }
@@ -31,6 +41,10 @@ pub(crate) enum BuildError {
     Usage(String),
     #[error(transparent)]
     Controller(#[from] ControllerError),
+    #[error(transparent)]
+    Files(#[from] PackError),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     #[error("nothing can be written to standard output")]
     Output(#[from] std::io::Error),
 }
@@ -38,14 +52,24 @@ pub(crate) enum BuildError {
 impl BuildError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Usage(_) => Exit::Usage,
-            // A build that may have no parameters is one without any.
-            Self::Controller(error) if error.status().is_some_and(|status| status.as_u16() == 403) => Exit::Failed,
-            Self::Controller(ControllerError::Refused(problem)) if matches!(problem.status, 400 | 413 | 415 | 422) => {
-                Exit::Usage
-            }
-            Self::Controller(_) | Self::Output(_) => Exit::Infra,
+            Self::Settings(_) | Self::Usage(_) | Self::Keep(KeepError::There { .. }) => Exit::Usage,
+            Self::Controller(error) | Self::Keep(KeepError::Controller(error)) => of_controller(error),
+            Self::Files(error) | Self::Keep(KeepError::Files(error)) if error.is_about_the_files() => Exit::Usage,
+            Self::Files(_) | Self::Keep(_) | Self::Output(_) => Exit::Infra,
         }
+    }
+}
+
+fn of_controller(error: &ControllerError) -> Exit {
+    match error {
+        // A build that may have no parameters is one without any.
+        ControllerError::Refused(problem) if problem.status == 403 => Exit::Failed,
+        ControllerError::Refused(problem) if matches!(problem.status, 400 | 409 | 413 | 415 | 422) => Exit::Usage,
+        ControllerError::Refused(_)
+        | ControllerError::Client(_)
+        | ControllerError::Socket(_)
+        | ControllerError::NoAnswer(_)
+        | ControllerError::Strange(_) => Exit::Infra,
     }
 }
 
@@ -63,6 +87,8 @@ pub(crate) async fn run(verb: &BuildVerb, environment: Environment<'_>) -> Resul
     let controller = Controller::new(&address, token)?;
     match verb {
         BuildVerb::Job(args) => job::run(args, &controller).await,
+        BuildVerb::Artifact(args) => artifact::run(args, &controller, environment).await,
+        BuildVerb::Cache(args) => cache::run(args, &controller, environment).await,
         BuildVerb::Param(args) => param::run(args, &controller).await,
         BuildVerb::Report(args) => report::run(args, &controller).await,
     }

@@ -53,6 +53,7 @@ pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<E
         put("SECRET_PATH", path.into());
     }
     if let Some(group) = group {
+        put("ALBATROS_WORKSPACE", settings.workspace().into());
         put("ALBATROS_API", group.address().into());
         put("ALBATROS_TOKEN", group.token().expose().into());
         let mut script_path = settings.script_path.clone();

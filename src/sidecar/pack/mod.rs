@@ -24,9 +24,16 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use error::Why;
+
 pub(crate) use digest::digest;
 pub(crate) use error::PackError;
-pub(crate) use outgoing::{Outgoing, Selection, Verdict};
+pub(crate) use outgoing::Selection;
 pub(crate) use unpack::Incoming;
 
 /// What is packed and unpacked at most.
@@ -45,6 +52,20 @@ impl Default for Limits {
     fn default() -> Self {
         Self { bytes: 20 << 30, entries: 500_000, depth: 100 }
     }
+}
+
+/// A directory beneath another one, which no link leads to.
+///
+/// # Errors
+/// When it is not there, or is something else.
+pub(crate) fn below(root: &OwnedFd, dir: &str) -> Result<OwnedFd, PackError> {
+    let plain = names::plain(dir.as_bytes())?;
+    let opened = beneath::open(root, &plain, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
+    opened.map_err(|error| match error {
+        Errno::NOENT => PackError::refused(&plain, Why::Missing),
+        Errno::LOOP | Errno::NOTDIR => PackError::refused(&plain, Why::Through),
+        error => PackError::file(&plain, "opened", error),
+    })
 }
 
 /// What was packed or unpacked.

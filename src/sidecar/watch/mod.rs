@@ -21,7 +21,7 @@ use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
 use super::log::{Logs, Over};
 use super::stops::Stops;
 use super::trusted::{self, TrustedError};
-use super::{reasons, say};
+use super::{reasons, saves, say};
 use crate::api::controller::{Controller, ControllerError};
 use crate::domain::runner::Ended;
 use size::Size;
@@ -109,10 +109,12 @@ async fn steps(settings: &WatchSettings, mut stops: Stops) -> Result<End, WatchE
         _signal = stops.next() => return Ok(End::Told),
     };
     let over = Over::default();
+    let alloc = Arc::clone(&files.root);
     let archive = logs.keep(&controller, over.clone());
     let watch = async {
         let ended = tokio::select! {
             never = still_there(&controller) => match never {},
+            never = saves::run(&controller, alloc) => match never {},
             outgrown = outgrow(&mut files, settings.limit) => outgrown.map(End::Outgrown),
             _signal = stops.next() => Ok(End::Told),
         };
