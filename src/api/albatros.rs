@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::header::LOCATION;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::http::{EndpointError, forge_client};
+use crate::domain::label;
 use crate::domain::secret::Secret;
 
 /// A short call; logs have no limit.
@@ -81,11 +83,19 @@ impl Albatros {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response, AlbatrosError> {
+        let response = self.open(request).await?;
+        self.success(response).await
+    }
+
+    async fn open(&self, request: RequestBuilder) -> Result<Response, AlbatrosError> {
         let unreachable = |source: reqwest::Error| AlbatrosError::Unreachable {
             address: self.base.origin().ascii_serialization(),
             source: source.without_url(),
         };
-        let response = request.send().await.map_err(unreachable)?;
+        request.send().await.map_err(unreachable)
+    }
+
+    async fn success(&self, response: Response) -> Result<Response, AlbatrosError> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -141,6 +151,36 @@ impl Albatros {
     /// See [`AlbatrosError`].
     pub async fn approve(&self, claim: &str) -> Result<Value, AlbatrosError> {
         self.object(self.request(Method::POST, &["builds", "claim", claim, "approve"])).await
+    }
+
+    /// `GET …/artifacts` of a build's address.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn artifacts(&self, build: &[&str]) -> Result<Vec<Value>, AlbatrosError> {
+        let path: Vec<&str> = build.iter().copied().chain(["artifacts"]).collect();
+        match self.object(self.request(Method::GET, &path)).await? {
+            Value::Array(listed) => Ok(listed),
+            _ => Err(AlbatrosError::Strange("expected a list".to_owned())),
+        }
+    }
+
+    /// `GET …/artifacts/<id>[/<path>]` of a build's address: the bytes as they come, from where the server says, and
+    /// their SHA-256 where it is known. Who is redirected does not take the token along.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn artifact(&self, path: &[&str]) -> Result<(Option<String>, Response), AlbatrosError> {
+        let response = self.open(self.request(Method::GET, path)).await?;
+        let sum = response.headers().get(label::SHA256).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if response.status() != StatusCode::TEMPORARY_REDIRECT {
+            return Ok((sum, self.success(response).await?));
+        }
+        let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+        let location = location.and_then(|text| Url::parse(text).ok());
+        let location = location.ok_or_else(|| AlbatrosError::Strange("a redirect to nowhere".to_owned()))?;
+        let response = self.open(self.client.get(location)).await?;
+        Ok((sum, self.success(response).await?))
     }
 
     /// `GET /build`: the log as it comes.

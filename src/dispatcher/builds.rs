@@ -34,7 +34,7 @@ pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Pr
 }
 
 /// What is known of a build, if this caller may see it.
-async fn readable(app: &App, build: &BuildId, credentials: &Credentials) -> Result<Known, Problem> {
+pub(crate) async fn readable(app: &App, build: &BuildId, credentials: &Credentials) -> Result<Known, Problem> {
     let known = known::find(app, build).await?.ok_or_else(Problem::not_found)?;
     shown_to(app, known, credentials).await
 }

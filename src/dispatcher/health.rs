@@ -9,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::Mutex;
 
 use super::{App, SharedApp};
+use crate::api::store::StoreError;
+use crate::domain::place;
 
 /// How long `readyz` waits for Nomad and Consul together.
 const READY_WITHIN: Duration = Duration::from_secs(5);
@@ -60,13 +62,26 @@ async fn look(app: &App) -> Vec<String> {
     };
     let mut missing = registry.unwrap_or_else(|error| vec![error.to_string()]);
     missing.extend(engine.unwrap_or_else(|error| vec![error.to_string()]));
+    missing.extend(store(app).await);
     if !missing.is_empty() {
         tracing::warn!(?missing, "not ready");
     }
     missing
 }
 
-/// `GET /readyz`: 200 when Nomad and Consul answer and no right is missing, else 503 and a line for each thing.
+/// Why the store cannot be written, if it cannot.
+async fn store(app: &App) -> Option<String> {
+    let store = app.store.as_ref()?;
+    let error = match tokio::time::timeout(READY_WITHIN, store.put(&place::ready(), "ready\n")).await {
+        Ok(Ok(())) => return None,
+        Ok(Err(error)) => error,
+        Err(_late) => StoreError::Late,
+    };
+    tracing::warn!(error = &error as &dyn std::error::Error, "the store cannot be written");
+    Some(format!("the store cannot be written: {error}"))
+}
+
+/// `GET /readyz`: 200 when Nomad and Consul answer, no right is missing and the store can be written, else 503 and a line for each thing.
 pub(crate) async fn readyz(State(app): State<SharedApp>) -> Response {
     let missing = app.readiness.missing(&app).await;
     if missing.is_empty() {

@@ -7,7 +7,7 @@ use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{SharedApp, bin, builds, health, hook, logs, people, session, trigger};
+use super::{SharedApp, bin, blobs, builds, health, hook, logs, people, session, trigger};
 use crate::domain::blob::BlobKind;
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
@@ -20,6 +20,9 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/builds/claim/{claim}/approve", post(people::approve))
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
+        .route("/builds/{builder}/{child}/artifacts", get(blobs::people::list))
+        .route("/builds/{builder}/{child}/artifacts/{id}", get(blobs::people::one))
+        .route("/builds/{builder}/{child}/artifacts/{id}/{*path}", get(blobs::people::file))
         .route("/session", post(session::exchange))
         .route("/session/{claim}/report", put(session::report))
         .route("/session/{claim}/artifacts", session::blobs::list())

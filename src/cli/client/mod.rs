@@ -1,5 +1,6 @@
 //! Verbs against a server at `ALBATROS_URL`.
 
+mod artifacts;
 mod show;
 
 use std::io::Write as _;
@@ -67,6 +68,20 @@ pub(crate) enum ClientVerb {
         /// Standard error instead of standard output
         #[arg(long)]
         stderr: bool,
+    },
+    /// List what a build has left, or get one artifact of it
+    Artifacts {
+        #[command(flatten)]
+        server: Server,
+        /// The build's id
+        build: String,
+        /// Which one; without it they are listed
+        artifact: Option<String>,
+        /// A single file out of an archive
+        path: Option<String>,
+        /// Where to put it, instead of standard output
+        #[arg(short, long, value_name = "FILE", requires = "artifact")]
+        output: Option<PathBuf>,
     },
     /// Show one build, or a change that has none yet; exits with its code once it is over
     Status {
@@ -144,6 +159,17 @@ pub(crate) async fn run(verb: ClientVerb, env: Environment<'_>) -> Result<Exit, 
             show::started(&albatros.trigger(&wanted).await?, json)?;
         }
         ClientVerb::Logs { build, follow, stderr, .. } => return logs(&albatros, &build, follow, stderr).await,
+        ClientVerb::Artifacts { build, artifact: None, .. } => {
+            let listed = albatros.artifacts(&path(&build)?.build()?.segments()).await?;
+            show::artifacts(&listed, json)?;
+        }
+        ClientVerb::Artifacts { build, artifact: Some(artifact), path: within, output, .. } => {
+            let build = path(&build)?.build()?;
+            let mut path = build.segments();
+            path.extend(["artifacts", &artifact]);
+            path.extend(within.iter().flat_map(|within| within.split('/')));
+            artifacts::get(&albatros, &path, output.as_deref()).await?;
+        }
         ClientVerb::Status { id, .. } => {
             let view = albatros.status(&path(&id)?.segments()).await?;
             show::one(&view, json)?;
@@ -169,6 +195,7 @@ impl ClientVerb {
         match self {
             Self::Trigger { server, .. }
             | Self::Logs { server, .. }
+            | Self::Artifacts { server, .. }
             | Self::Status { server, .. }
             | Self::List { server, .. }
             | Self::Cancel { server, .. }
@@ -202,6 +229,14 @@ enum Named {
 }
 
 impl Named {
+    /// Where a claim will not do.
+    fn build(self) -> Result<Self, ClientError> {
+        match self {
+            Self::Build(_) => Ok(self),
+            Self::Claim(_) => Err(ClientError::Usage("a claim is no build; `status` tells its build".to_owned())),
+        }
+    }
+
     fn segments(&self) -> Vec<&str> {
         match self {
             Self::Build(build) => vec!["builds", build.builder(), build.child()],

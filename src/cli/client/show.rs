@@ -37,6 +37,19 @@ pub(super) fn started(answer: &Value, json: bool) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Artifacts, a line each.
+pub(super) fn artifacts(listed: &[Value], json: bool) -> std::io::Result<()> {
+    if json {
+        return print_json(&Value::from(listed.to_vec()));
+    }
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    for one in listed {
+        table.add_row(["id", "size", "packing", "name"].map(|field| text(one, field)));
+    }
+    writeln!(std::io::stdout().lock(), "{}", table.trim_fmt())
+}
+
 /// One build, a line a field.
 pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
     if json {

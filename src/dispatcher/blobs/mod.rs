@@ -3,6 +3,8 @@
 //! [`shelf`] reads manifests, [`streams`] bounds what passes through, [`sums`] remembers what passed; controllers come in
 //! by `session::blobs`, people by [`people`], and [`retention`] takes away what is old.
 
+mod member;
+pub(crate) mod people;
 pub(crate) mod retention;
 mod settings;
 pub(crate) mod shelf;

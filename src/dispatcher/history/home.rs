@@ -1,6 +1,7 @@
 //! Where what is kept of a build is, while the registry still knows it.
 
 use crate::dispatcher::App;
+use crate::dispatcher::known::{Known, Tracked};
 use crate::domain::history::Home;
 use crate::domain::id::ClaimId;
 use crate::domain::job::Parent;
@@ -25,4 +26,18 @@ pub(crate) async fn of(app: &App, own: &ClaimId, repo: &str, parent: Option<&Par
         claim = above.claim;
     }
     Ok(Home { repo: RepoPlace::of(&canonical).hash().clone(), claim, own: own.clone() })
+}
+
+/// Where what is kept of a known build is; none of one that no record names.
+pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Option<Home>, RegistryError> {
+    if let Some(kept) = &known.kept {
+        return Ok(Some(kept.home.clone()));
+    }
+    let (Some(claim), Some(repo)) = (&known.claim, &known.repo) else { return Ok(None) };
+    let parent = match &known.tracked {
+        Tracked::Open(stored) => stored.value.parent.as_ref(),
+        Tracked::Done(done) => done.parent.as_ref(),
+        Tracked::Not => None,
+    };
+    of(app, claim, repo, parent).await.map(Some)
 }

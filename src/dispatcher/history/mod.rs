@@ -7,5 +7,5 @@ mod keep;
 mod latest;
 
 pub(crate) use find::{Kept, Turns, build, claim, list};
-pub(crate) use home::of as home_of;
+pub(crate) use home::{of as home_of, of_known as home_of_known};
 pub(crate) use keep::{keep_later, keep_now};

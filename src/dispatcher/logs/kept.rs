@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::hub::LogKey;
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::SharedApp;
-use crate::dispatcher::history::home_of;
+use crate::dispatcher::history::home_of_known;
 use crate::dispatcher::known::{self, Known, Tracked};
 use crate::dispatcher::verdict;
 use crate::domain::history::Home;
@@ -97,16 +97,7 @@ impl Wanted {
     }
 
     async fn home(&self) -> Result<Option<Home>, crate::registry::RegistryError> {
-        if let Some(kept) = &self.known.kept {
-            return Ok(Some(kept.home.clone()));
-        }
-        let (Some(claim), Some(repo)) = (&self.known.claim, &self.known.repo) else { return Ok(None) };
-        let parent = match &self.known.tracked {
-            Tracked::Open(stored) => stored.value.parent.as_ref(),
-            Tracked::Done(done) => done.parent.as_ref(),
-            Tracked::Not => None,
-        };
-        home_of(&self.app, claim, repo, parent).await.map(Some)
+        home_of_known(&self.app, &self.known).await
     }
 }
 

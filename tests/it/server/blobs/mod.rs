@@ -4,6 +4,7 @@ mod apart;
 mod broken;
 mod chosen;
 mod kept;
+mod people;
 mod trouble;
 
 use std::path::{Path, PathBuf};

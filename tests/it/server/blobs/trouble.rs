@@ -51,3 +51,18 @@ async fn bytes_that_are_gone_are_not_there_and_make_room() {
     stage.put(&build, "caches/a", b"two").await;
     assert_eq!(stage.get(&build, "caches/a").await.text, "two");
 }
+
+#[tokio::test]
+async fn a_server_that_cannot_write_its_store_is_not_ready() {
+    let stage = Stage::new().await;
+    assert_eq!(person(&stage.serve, "GET", "/readyz", None).await.text, "ready\n");
+    let away = stage.folder().with_extension("away");
+    std::fs::rename(stage.folder(), &away).unwrap();
+    let reply = person(&stage.serve, "GET", "/readyz", None).await;
+    assert_eq!(
+        (reply.status, reply.text.as_str()),
+        (503, "the store cannot be written: the store cannot be reached\n")
+    );
+    std::fs::rename(&away, stage.folder()).unwrap();
+    assert_eq!(person(&stage.serve, "GET", "/readyz", None).await.status, 200);
+}
