@@ -25,6 +25,9 @@ pub const SERVICE_SOCKET: &str = "service.sock";
 pub const SERVICE_READY: u8 = b'+';
 /// In `$NOMAD_ALLOC_DIR`: the clean checkout.
 pub const WORKSPACE: &str = "workspace";
+/// The variable that says that a build and its services are on one loopback, as on one machine: a service's port is then
+/// there by itself, and only one can have it.
+pub const SHARED_LOOPBACK: &str = "ALBATROS_SHARED_LOOPBACK";
 /// In `$NOMAD_ALLOC_DIR`: where `albatros` is for the script.
 pub const BIN: &str = "bin";
 

@@ -86,7 +86,7 @@ pub(crate) async fn run(verb: &BuildVerb, environment: Environment<'_>) -> Resul
     let (address, token) = settings::in_build(environment)?;
     let controller = Controller::new(&address, token)?;
     match verb {
-        BuildVerb::Job(args) => job::run(args, &controller).await,
+        BuildVerb::Job(args) => job::run(args, &controller, settings::shared_loopback(environment)).await,
         BuildVerb::Artifact(args) => artifact::run(args, &controller, environment).await,
         BuildVerb::Cache(args) => cache::run(args, &controller, environment).await,
         BuildVerb::Param(args) => param::run(args, &controller).await,

@@ -10,7 +10,7 @@ use crate::api::controller::ControllerAddress;
 use crate::domain::event::EventKind;
 use crate::domain::grant::Facts;
 use crate::domain::id::ClaimId;
-use crate::domain::runner::IDENTITY;
+use crate::domain::runner::{IDENTITY, SHARED_LOOPBACK};
 use crate::domain::secret::Secret;
 
 /// All that `controller` is told.
@@ -125,6 +125,11 @@ pub fn in_build(environment: Environment<'_>) -> Result<(ControllerAddress, Secr
     let address = parse(name, &from.text(name).ok_or_else(|| missing(name))?)?;
     let token = from.secret("ALBATROS_TOKEN").ok_or_else(|| missing("ALBATROS_TOKEN"))?;
     Ok((address, token))
+}
+
+/// Whether the services of a build are on its script's own loopback.
+pub fn shared_loopback(environment: Environment<'_>) -> bool {
+    Source::new(environment).text(SHARED_LOOPBACK).is_some()
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::api::http::EndpointConfig;
 use crate::api::store::StoreSettings;
 use crate::dispatcher::Settings;
 
-pub use controller::{ControllerSettings, SessionSettings, controller, in_build};
+pub use controller::{ControllerSettings, SessionSettings, controller, in_build, shared_loopback};
 pub use own::{DEV_LISTEN, Overrides, SERVE_LISTEN};
 pub use source::{Environment, SettingsError, process};
 

@@ -9,6 +9,7 @@ use tokio::process::{Child, Command};
 use super::{Build, LocalSource, Shared, rooms, source};
 use crate::domain::container;
 use crate::domain::outcome::GROUP;
+use crate::domain::runner::SHARED_LOOPBACK;
 
 /// Starts the supervisor, with what Nomad would tell its tasks.
 pub(super) async fn start(shared: &Shared, build: &Build, limit: Duration) -> io::Result<Child> {
@@ -23,7 +24,7 @@ pub(super) async fn start(shared: &Shared, build: &Build, limit: Duration) -> io
     command.env_clear().current_dir(&build.dir).process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     command.envs(settings.git_vars.iter().map(|(name, value)| (name, value)));
-    command.env("PATH", &settings.path);
+    command.env("PATH", &settings.path).env(SHARED_LOOPBACK, "true");
     command.env("NOMAD_JOB_ID", recorded.id.as_str());
     command.env("NOMAD_JOB_NAME", recorded.id.as_str());
     command.env("NOMAD_JOB_PARENT_ID", recorded.id.builder());

@@ -35,6 +35,9 @@ pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<E
     put("LANG", "C.UTF-8".into());
     put("CI", "true".into());
     put("ALBATROS", "true".into());
+    if settings.shared_loopback {
+        put(runner::SHARED_LOOPBACK, "true".into());
+    }
     put("ALBATROS_BUILD", settings.build.clone().into());
     put("REPO_URL", settings.repo_url.clone().into());
     put("COMMIT", settings.commit.to_string().into());

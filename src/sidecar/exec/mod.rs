@@ -53,6 +53,8 @@ enum ExecError {
     Blobs(#[from] blobs::BlobsError),
     #[error(transparent)]
     Script(#[from] script::ScriptError),
+    #[error("port {0} of this machine is taken: on one machine a service has it for itself")]
+    Taken(u16, #[source] std::io::Error),
     #[error("the socket of the service could not be made in NOMAD_ALLOC_DIR")]
     Service(#[source] std::io::Error),
     #[error("signals cannot be received")]
@@ -70,6 +72,7 @@ impl ExecError {
             | Self::Directories(_)
             | Self::Blobs(_)
             | Self::Container(_)
+            | Self::Taken(..)
             | Self::Service(_)
             | Self::Signals(_) => NOT_PREPARED,
             Self::Script(error) => error.code(),
@@ -122,6 +125,9 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
         }
     }
     let port = job.and_then(|job| job.port);
+    if let Some(port) = port.filter(|_| settings.shared_loopback) {
+        service::check_free(port).map_err(|error| ExecError::Taken(port, error))?;
+    }
     let relay = port.map(|port| Relay::start(&settings.alloc_dir, port)).transpose().map_err(ExecError::Service)?;
     let ended = script::run(&workspace, &work, (&environment, container.as_ref()), stops).await;
     drop(relay);

@@ -51,6 +51,11 @@ impl Relay {
     }
 }
 
+/// Whether a service can have this port of a loopback that others are on too: else they would be taken for it.
+pub(super) fn check_free(port: u16) -> io::Result<()> {
+    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).map(drop)
+}
+
 async fn relay(listener: UnixListener, port: u16) {
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {

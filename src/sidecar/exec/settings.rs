@@ -41,6 +41,8 @@ pub struct ExecSettings {
     pub(super) script_path: OsString,
     pub(super) git_path: OsString,
     pub(super) git_vars: Vec<(OsString, OsString)>,
+    /// Services are on the script's own loopback.
+    pub(super) shared_loopback: bool,
     /// On one machine: the container that a job's script is run in, or why there is none.
     pub(super) container: Option<Container>,
     pub(super) no_container: Option<String>,
@@ -87,6 +89,7 @@ impl ExecSettings {
             script_path: vars.get("ALBATROS_PATH").unwrap_or(default_path),
             git_path,
             git_vars: vars.of_git(),
+            shared_loopback: vars.get(runner::SHARED_LOOPBACK).is_some(),
             container: container(vars)?,
             no_container: vars.text(container::MISSING)?,
             of_image,

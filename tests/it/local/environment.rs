@@ -22,6 +22,7 @@ async fn the_environment_is_what_was_promised_and_nothing_else() {
         "ALBATROS",
         "ALBATROS_API",
         "ALBATROS_BUILD",
+        "ALBATROS_SHARED_LOOPBACK",
         "ALBATROS_TOKEN",
         "BRANCH",
         "CI",

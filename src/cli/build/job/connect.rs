@@ -53,7 +53,8 @@ pub(super) fn leave_behind(name: &JobName, listener: Bound) -> Result<(), BuildE
     Ok(())
 }
 
-pub(super) async fn run(args: &ConnectArgs, controller: &Controller) -> Result<Exit, BuildError> {
+/// `shared`: the service is on this very loopback, so that its own port needs nobody.
+pub(super) async fn run(args: &ConnectArgs, controller: &Controller, shared: bool) -> Result<Exit, BuildError> {
     let listener = if args.listener {
         Bound::from(std::io::stdin().as_fd().try_clone_to_owned()?)
     } else {
@@ -61,6 +62,10 @@ pub(super) async fn run(args: &ConnectArgs, controller: &Controller) -> Result<E
             Some(port) => port,
             None => port(args, controller).await?,
         };
+        if shared && port == self::port(args, controller).await? {
+            writeln!(std::io::stdout(), "127.0.0.1:{port}")?;
+            return wait(args, controller).await;
+        }
         let listener = bind(port)?;
         writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
         listener
@@ -72,6 +77,16 @@ pub(super) async fn run(args: &ConnectArgs, controller: &Controller) -> Result<E
     tokio::select! {
         ended = ended(&mut watch, &args.name) => ended,
         () = carry_all(&listener, controller, &args.name) => Ok(Exit::Infra),
+        exit = stops.next() => Ok(exit),
+    }
+}
+
+/// Until the service has ended, or somebody has had enough.
+async fn wait(args: &ConnectArgs, controller: &Controller) -> Result<Exit, BuildError> {
+    let mut stops = Interrupts::listen()?;
+    let mut watch = Watch::of(controller);
+    tokio::select! {
+        ended = ended(&mut watch, &args.name) => ended,
         exit = stops.next() => Ok(exit),
     }
 }

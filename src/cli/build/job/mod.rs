@@ -128,26 +128,27 @@ impl JobArgs {
     }
 }
 
-pub(super) async fn run(args: &JobArgs, controller: &Controller) -> Result<Exit, BuildError> {
+/// `shared`: services are on the script's own loopback, under their own ports.
+pub(super) async fn run(args: &JobArgs, controller: &Controller, shared: bool) -> Result<Exit, BuildError> {
     match &args.verb {
-        JobVerb::Start(args) => start(args, controller).await,
+        JobVerb::Start(args) => start(args, controller, shared).await,
         JobVerb::Run(args) => follow(args.job()?, controller).await,
         JobVerb::Wait(args) => wait(args, controller).await,
         JobVerb::Logs(args) => log(args, controller).await,
         JobVerb::Stop(args) => stop(args, controller).await,
         JobVerb::List(args) => list(args, controller).await,
-        JobVerb::Connect(args) => connect::run(args, controller).await,
+        JobVerb::Connect(args) => connect::run(args, controller, shared).await,
         JobVerb::Plan(args) => graph::run(args, controller).await,
     }
 }
 
-async fn start(args: &StartArgs, controller: &Controller) -> Result<Exit, BuildError> {
+async fn start(args: &StartArgs, controller: &Controller, shared: bool) -> Result<Exit, BuildError> {
     let job = args.job.job()?;
     let (name, port) = (job.name.clone(), job.port.filter(|_| job.service && !args.no_wait));
     // First, so that nothing is started for a port that is taken.
-    let listener = port.map(connect::bind).transpose()?;
+    let listener = port.filter(|_| !shared).map(connect::bind).transpose()?;
     controller.start_jobs(&[job]).await?;
-    let (Some(listener), Some(port)) = (listener, port) else {
+    let Some(port) = port else {
         writeln!(std::io::stdout(), "{name}")?;
         return Ok(Exit::Success);
     };
@@ -162,7 +163,9 @@ async fn start(args: &StartArgs, controller: &Controller) -> Result<Exit, BuildE
     };
     match ready {
         Some(job) if job.ready => {
-            connect::leave_behind(&name, listener)?;
+            if let Some(listener) = listener {
+                connect::leave_behind(&name, listener)?;
+            }
             writeln!(std::io::stdout(), "127.0.0.1:{port}")?;
             Ok(Exit::Success)
         }

@@ -15,7 +15,7 @@ use super::super::rooms::{self, Room};
 use super::descendants::Identity;
 use crate::domain::container;
 use crate::domain::outcome::EXECUTOR;
-use crate::domain::runner::{CONTROLLER, PREPARE, SIDECAR};
+use crate::domain::runner::{CONTROLLER, PREPARE, SHARED_LOOPBACK, SIDECAR};
 
 /// A task that was started.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ fn verb(task: &str) -> &'static [&'static str] {
 /// Whether a task is given a variable of the supervisor: Nomad's all are, what git needs `prepare` alone.
 fn is_for(task: &str, name: &OsStr) -> bool {
     let of_nomad = name.as_bytes().starts_with(b"NOMAD_");
-    let of_script = ["ALBATROS_PATH", container::VARIABLE, container::MISSING].iter().any(|known| name == *known);
+    let of_script = ["ALBATROS_PATH", SHARED_LOOPBACK, container::VARIABLE, container::MISSING].iter().any(|known| name == *known);
     match task {
         EXECUTOR => of_nomad || of_script,
         PREPARE => !of_script,
