@@ -197,8 +197,9 @@ job "builder" {
         cap_drop = local.cap_drop
       }
       resources {
+        # It packs what is kept at the end; a directory's names are put in order in memory.
         cpu    = 50
-        memory = 64
+        memory = 128
       }
       logs {
         max_files     = 2

@@ -24,6 +24,7 @@ async fn the_environment_is_what_was_promised_and_nothing_else() {
         "ALBATROS_BUILD",
         "ALBATROS_SHARED_LOOPBACK",
         "ALBATROS_TOKEN",
+        "ALBATROS_WORKSPACE",
         "BRANCH",
         "CI",
         "COMMIT",
