@@ -277,8 +277,9 @@ job "builder-nix" {
         pids_limit = 100
       }
       resources {
+        # It packs what is kept at the end; a directory's names are put in order in memory.
         cpu    = 50
-        memory = 64
+        memory = 128
       }
       logs {
         max_files     = 2
