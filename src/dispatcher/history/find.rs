@@ -68,6 +68,16 @@ pub(crate) async fn list(
 ) -> Result<Vec<Story>, StoreError> {
     let Some(store) = &app.store else { return Ok(Vec::new()) };
     let _turn = app.turns.0.acquire().await;
+    list_in(store, before, known, most, wanted).await
+}
+
+pub(super) async fn list_in(
+    store: &Store,
+    before: Option<Timestamp>,
+    known: &HashSet<ClaimId>,
+    most: usize,
+    wanted: impl Fn(&Story) -> bool,
+) -> Result<Vec<Story>, StoreError> {
     let after = before.map(place::history_before);
     let listed = store.list(&histories(), after.as_ref(), LINES_MOST.saturating_add(known.len())).await?;
     let keys = listed.iter().filter_map(|one| match Key::read(&one.key)? {

@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 use super::home;
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::{App, SharedApp};
-use crate::domain::history::Story;
-use crate::domain::id::ClaimId;
+use crate::domain::history::{Home, Story};
+use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::place::{self, Green, Key, RepoPlace, Trust};
 use crate::domain::record::Done;
 use crate::registry::RegistryError;
@@ -66,6 +66,7 @@ pub(crate) async fn keep_later(app: SharedApp) {
                     }
                     match keep(&app, &store, claim, done).await {
                         Ok(()) => {
+                            tracing::info!(%claim, "an ended change is in the store now");
                             written.insert(claim.clone());
                         }
                         Err(error) => {
@@ -86,22 +87,32 @@ pub(crate) async fn keep_later(app: SharedApp) {
 
 async fn keep(app: &App, store: &Store, claim: &ClaimId, done: &Done) -> Result<(), KeepError> {
     let home = home::of(app, claim, &done.repo, done.parent.as_ref()).await?;
-    let story = Story::of(claim, done, app.registry.report(claim).await?);
-    store.put(&home.place().record(claim), json(&story)?).await?;
-    store.put(&place::index_of_claim(claim), json(&home)?).await?;
+    write(store, &home, &Story::of(claim, done, app.registry.report(claim).await?)).await
+}
+
+pub(super) async fn write(store: &Store, home: &Home, story: &Story) -> Result<(), KeepError> {
+    let Story { claim, done, .. } = story;
+    store.put(&home.place().record(claim), json(story)?).await?;
+    store.put(&place::index_of_claim(claim), json(home)?).await?;
     if let Some(build) = &done.build {
-        store.put(&place::index(build), json(&home)?).await?;
+        store.put(&place::index(build), json(home)?).await?;
         if story.is_green() {
-            let key = RepoPlace::by_hash(home.repo.clone()).green(Trust::of(done.trusted), &done.git_ref, &done.flavor);
-            let green = Green { claim: claim.clone(), build: build.clone(), finished: done.finished };
-            let before: Option<Green> = read(store, &key).await?;
-            if before.is_none_or(|before| before.finished <= green.finished) {
-                store.put(&key, json(&green)?).await?;
-            }
+            green(store, home, done, build).await?;
         }
     }
     if done.parent.is_none() {
         store.put(&place::history(done.created, claim), json(&story.line())?).await?;
+    }
+    Ok(())
+}
+
+/// The newest green build of its ref, unless there is a newer one.
+async fn green(store: &Store, home: &Home, done: &Done, build: &BuildId) -> Result<(), KeepError> {
+    let key = RepoPlace::by_hash(home.repo.clone()).green(Trust::of(done.trusted), &done.git_ref, &done.flavor);
+    let before: Option<Green> = read(store, &key).await?;
+    if before.is_none_or(|before| before.finished <= done.finished) {
+        let green = Green { claim: home.own.clone(), build: build.clone(), finished: done.finished };
+        store.put(&key, json(&green)?).await?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ mod find;
 mod home;
 mod keep;
 mod latest;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use find::{Kept, Turns, build, claim, list};
 pub(crate) use home::{of as home_of, of_known as home_of_known};

@@ -14,7 +14,7 @@ struct Archived {
     story: Story,
     claim: String,
     secret: String,
-    _store: tempfile::TempDir,
+    store: tempfile::TempDir,
 }
 
 impl Archived {
@@ -26,7 +26,7 @@ impl Archived {
         let secret = secret();
         assert_eq!(story.exchange(&secret).await.status, 200);
         let claim = story.claim();
-        Self { story, claim, secret, _store: store }
+        Self { story, claim, secret, store }
     }
 
     async fn send(&self, method: &str, path: &str, bearer: &str, body: Bytes) -> Reply {
@@ -187,6 +187,22 @@ async fn a_log_is_taken_from_its_own_build_alone_and_for_a_while_after_its_end()
     refused(&build.put(5, "too late\n").await, 410);
     let text = build.log("&raw=1").await.text;
     assert!(text.starts_with("late\nalbatros: the archive of the log breaks off here"), "{text}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_down_holds_up_no_status_and_is_written_later() {
+    let mut build = Archived::new(|_| {}).await;
+    let (there, gone) = (build.store.path().to_owned(), build.store.path().with_extension("gone"));
+    std::fs::rename(&there, &gone).unwrap();
+    build.collected().await;
+    assert_eq!(build.story.world.final_status(&commit(2)).state, "failure");
+    std::fs::rename(&gone, &there).unwrap();
+    build.story.restart().await;
+    build.story.serve.printed.wait("an ended change is in the store now").await;
+    build.forgotten();
+    let json = [("accept", "application/json")];
+    let list = build.ask("/builds", &json).await.value();
+    assert_eq!(list[0]["claim"], build.claim.as_str(), "{list}");
 }
 
 #[tokio::test]

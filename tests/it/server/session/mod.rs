@@ -72,6 +72,13 @@ impl Story {
         Self { world, serve, build, shown: Mutex::default() }
     }
 
+    /// The server is killed, and another one takes its place.
+    pub(super) async fn restart(&mut self) {
+        let next = self.world.serve().await;
+        std::mem::replace(&mut self.serve, next).kill().await;
+        self.world.let_locks_go();
+    }
+
     /// The claim as the child's meta has it.
     pub(super) fn claim(&self) -> String {
         self.world.nomad.job(&self.build)["Meta"]["ALBATROS_CLAIM"].as_str().unwrap().to_owned()
