@@ -100,7 +100,7 @@ impl Drop for Controller {
     }
 }
 
-fn facts() -> anyhow::Result<Facts> {
+pub(crate) fn facts() -> anyhow::Result<Facts> {
     Ok(Facts {
         repo_url: "https://git.example/o/r".to_owned(),
         commit: "0123456789012345678901234567890123456789".parse()?,

@@ -4,6 +4,7 @@
 //! register jobs of their own in namespace `ALBATROS_NAMESPACE` (default `ci`, driver `raw_exec`) and purge them again.
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints, and its figures are rough")]
 
+mod archive;
 mod cluster;
 mod controller;
 mod delivery;
@@ -33,7 +34,7 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 6] = ["start", "hooks", "script", "logs", "controller", "prepare"];
+const SECTIONS: [&str; 7] = ["start", "hooks", "script", "logs", "controller", "prepare", "archive"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -72,6 +73,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "logs" => logs::measure(report).await,
         "controller" => controller::measure(report).await,
         "prepare" => prepare::measure(report).await,
+        "archive" => archive::measure(report).await,
         _ => Ok(()),
     }
 }
