@@ -9,10 +9,11 @@ use crate::fake::delivery::Delivery;
 use crate::fake::http::send;
 use crate::git::Git;
 use crate::minded::{free_ports, say};
-use crate::story::{SECRET, Story, until};
+use crate::story::{SECRET, Story, page, until};
 
 const NONE: &str = "0000000000000000000000000000000000000000";
-const SCRIPT: &str = "#!/bin/sh\necho \"building $COMMIT of $BRANCH\"\nwc -c <\"$SECRET_PATH\"\n";
+const SCRIPT: &str = "#!/bin/sh\necho \"building $COMMIT of $BRANCH\"\nwc -c <\"$SECRET_PATH\"\n\
+                      echo \"made of $COMMIT\" >made; albatros artifact put made made\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_readmes_commands_deploy_it_with_the_rights_it_needs() {
@@ -70,6 +71,8 @@ async fn the_readmes_commands_deploy_it_with_the_rights_it_needs() {
     let status = story.final_of(&git.commit).await;
     assert!(said.text.contains(&format!("building {} of main\n37\n", git.commit)), "{}", said.text);
     assert_eq!(story.one_final(&git.commit).state, "success", "{}", said.text);
+    let made = send(&url, "GET", &format!("{}/artifacts/made", page(&build)), None).await;
+    assert_eq!((made.status, made.text), (200, format!("made of {}\n", git.commit)), "the artifact, from the store");
     story.tell(&format!("{build}: {status:?}"));
     shell("nomad job stop -purge -namespace default albatros", &environment).await;
 }

@@ -10,6 +10,7 @@
 )]
 
 mod agent;
+mod blobs;
 mod cluster;
 mod commands;
 mod consul;

@@ -161,7 +161,9 @@ impl Story {
 
     /// The same with other settings.
     pub(crate) async fn serve_with(&self, settings: &[(&str, &str)]) -> Serve {
+        let store = format!("file://{}/store", self.spool.path().display());
         let usual = [
+            ("ALBATROS_STORE", store.as_str()),
             ("ALBATROS_LISTEN", "127.0.0.1:0"),
             ("ALBATROS_URL", "https://ci.example"),
             ("ALBATROS_LOG", "info,albatros=debug"),
