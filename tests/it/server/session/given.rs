@@ -21,7 +21,11 @@ async fn a_trusted_build_gets_its_parameters() {
     assert_eq!(grant["build"]["commit"], commit(2));
     assert_eq!(grant["build"]["ref"], "refs/heads/main");
     assert_eq!(grant["build"]["sender"], "quentin");
-    assert_eq!(grant["checkout"], json!({"submodules": false, "lfs": false}), "the repository is on another host");
+    assert_eq!(
+        grant["checkout"],
+        json!({"source": true, "submodules": false, "lfs": false}),
+        "the repository is on another host"
+    );
     assert_eq!(story.record()["session"], hex::encode(Sha256::digest(&secret)), "the hash, never the secret");
     let job = story.world.nomad.job(&story.build);
     assert!(job["Payload"].is_null(), "no secrets go with the dispatch: {}", job["Payload"]);

@@ -2,24 +2,22 @@
 //!
 //! Killed anywhere in here, the next try does the same again: the claim is the dispatch's token, so there is one child.
 
-use std::time::Duration;
+mod handed;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use self::handed::{Traces, fit, grant, hands_over_secrets, time_limit};
 use super::App;
 use super::on_ref::{self, OffRef};
-use super::session::Proof;
 use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
-use crate::domain::grant::{GivenSession, Grant};
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::key;
 use crate::domain::nomad::Job;
-use crate::domain::plan::{self, Fitted};
 use crate::domain::record::{Phase, Record};
 use crate::domain::secret::Secret;
-use crate::engine::{DispatchError, Engine, EngineError, Order};
+use crate::engine::{DispatchError, EngineError, Order};
 use crate::registry::{Entry, Stored, Written};
 
 /// Tries of one write against other writers of the same record; each lost one means that another got through.
@@ -102,84 +100,26 @@ pub(crate) async fn advance(
     }
 }
 
-/// What is sent with the dispatch. A job is told what to do, and given what it may have, by its controller alone.
-fn fit(record: &Record, shape: &BuilderShape, config: &RepoConfig) -> Result<Fitted, AdvanceError> {
-    let Some(job) = &record.job else {
-        return plan::fit(&record.meta, shape, record.trusted, config).map_err(AdvanceError::Permanent);
-    };
-    let builder = &record.builder;
-    if !shape.has_controller {
-        let why = format!("the builder `{builder}` cannot run jobs, as it has no task `controller` with our identity");
-        return Err(AdvanceError::Permanent(format!("{why}: register hcl/container.hcl, or name another builder")));
-    }
-    if job.image.is_some() && !shape.takes("IMAGE") {
-        let why = format!("the builder `{builder}` takes no image: leave `image` out, or name another builder of jobs");
-        return Err(AdvanceError::Permanent(why));
-    }
-    plan::fit(&record.meta, shape, false, config).map_err(AdvanceError::Permanent)
-}
-
 async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceError> {
     app.engine.builder(&record.builder).await.map_err(|error| match error {
         EngineError::Unknown(_) => AdvanceError::Permanent(format!(
-            "there is no builder `{}` in namespace `{}`: register it as a parameterized job",
-            record.builder, record.namespace
+            "there is no builder `{}` in namespace `{}`: register {}",
+            record.builder,
+            record.namespace,
+            if record.job.is_some() {
+                "hcl/container.hcl, or name another (builders.jobs)"
+            } else {
+                "it as a parameterized job"
+            }
         )),
         // A right that is missing may be an agent that has just started: it answers so for a moment.
         EngineError::Unavailable(_) | EngineError::Refused(_) => passing(error),
     })
 }
 
-/// The configuration's, or a job's own where that is less.
-fn time_limit(record: &Record, config: &RepoConfig) -> Duration {
-    let own = record.job.as_ref().and_then(|job| job.timeout);
-    own.map_or(config.timeout, |own| own.min(config.timeout)).get()
-}
-
-/// A local build's controller is handed at its start what others ask for, its session too.
-fn grant(app: &App, claim: &ClaimId, record: &Record, config: &RepoConfig) -> Result<Option<Grant>, AdvanceError> {
-    match app.engine {
-        Engine::Nomad(_) => Ok(None),
-        Engine::Local(_) => {
-            let session = app.settings.loopback.clone().map(|server| GivenSession {
-                server,
-                claim: claim.clone(),
-                secret: key::session_secret(config, claim),
-            });
-            let grant = Grant::of(claim, record, config).map_err(|why| AdvanceError::Permanent(why.to_string()))?;
-            Ok(Some(Grant { session, ..grant }))
-        }
-    }
-}
-
-/// Whether the dispatch itself carries the repository's secrets: in a payload, or in a local build's grant.
-fn hands_over_secrets(record: &Record, shape: &BuilderShape, config: &RepoConfig, grant: Option<&Grant>) -> bool {
-    let there_are = config.inject.as_ref().is_some_and(|secrets| !secrets.expose().is_empty());
-    match grant {
-        Some(grant) => grant.is_for_the_ref_alone(),
-        None => record.trusted && there_are && !shape.has_controller && record.job.is_none(),
-    }
-}
-
 enum Noted {
     Ready(Box<Stored<Record>>),
     Otherwise(Advanced),
-}
-
-/// What the record keeps of what a dispatch hands over.
-struct Traces {
-    payload: Option<String>,
-    session: Option<String>,
-}
-
-impl Traces {
-    fn of(fitted: &Fitted, grant: Option<&Grant>, config: &RepoConfig) -> Self {
-        // A newline is what a builder gets that insists on a payload where there are no secrets.
-        let secrets = fitted.payload.as_ref().filter(|payload| payload.expose() != "\n");
-        let payload = secrets.map(|payload| key::payload_hmac(config, payload));
-        let session = grant.and_then(|grant| Proof::of(&grant.session.as_ref()?.secret));
-        Self { payload, session: session.map(Proof::into_session) }
-    }
 }
 
 /// Leaves the traces in the record before anything is dispatched. Where another payload's stands there already, the
