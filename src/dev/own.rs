@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -29,6 +30,11 @@ use crate::registry::{FileRegistry, FilesError, Registry};
 const BUILDER: &str = "run";
 /// How long the record of an ended build may take to be written where later runs look for it.
 const RECORD_WITHIN: Duration = Duration::from_secs(5);
+/// How often the store is looked through, and how long that may take.
+const TIDY_EVERY: Duration = Duration::from_secs(24 * 3_600);
+const TIDY_WITHIN: Duration = Duration::from_secs(10);
+/// The most that is kept of one working copy, unless ALBATROS_STORE_SIZE says otherwise.
+const STORE_MOST: u64 = 10 << 30;
 /// Between two looks for it.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long the server may take to end its connections.
@@ -81,6 +87,7 @@ impl Server {
         let at = listener.local_addr().map_err(ServerError::Listen)?;
         let mut dispatcher = settings.dispatcher.clone();
         dispatcher.loopback = loopback(at);
+        dispatcher.blobs.size.get_or_insert(STORE_MOST);
         dispatcher.namespace = "local".to_owned();
         dispatcher.spool.clone_from(&places.room);
         let engine = LocalEngine::open(LocalSettings {
@@ -109,7 +116,7 @@ impl Server {
     }
 
     /// Ends it, once it has written down what there is to know of the build, and all jobs are over. What was kept stays.
-    pub(super) async fn end(self, claim: &ClaimId) -> Option<Store> {
+    pub(super) async fn end(self, claim: &ClaimId, places: &Places) -> Option<Store> {
         let deadline = Instant::now() + RECORD_WITHIN;
         while matches!(self.app.registry.open(claim).await, Ok(Some(_))) {
             if Instant::now() > deadline {
@@ -121,10 +128,30 @@ impl Server {
         if let Engine::Local(engine) = &self.app.engine {
             engine.end_all().await;
         }
+        self.tidy(&places.store).await;
         self.app.shutdown();
         // Connections that do not end by then end with the process.
         let _ = tokio::time::timeout(CLOSING, self.task).await;
         self.app.store.clone()
+    }
+}
+
+impl Server {
+    /// Once a day what is old is taken from the store, which no server watches in between.
+    async fn tidy(&self, store: &Path) {
+        let mark = store.with_extension("tidied");
+        let done = std::fs::metadata(&mark).and_then(|file| file.modified());
+        if done.is_ok_and(|at| at.elapsed().is_ok_and(|age| age < TIDY_EVERY)) {
+            return;
+        }
+        match tokio::time::timeout(TIDY_WITHIN, dispatcher::tidy(&self.app)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "what is old could not be taken from the store"),
+            Err(_elapsed) => tracing::warn!("what is old is not all taken from the store yet"),
+        }
+        if let Err(error) = std::fs::write(&mark, "") {
+            tracing::warn!(%error, "{} cannot be written", mark.display());
+        }
     }
 }
 

@@ -139,7 +139,7 @@ async fn build(settings: &RunSettings, dir: &Path, places: &Places, terminal: &T
         Ok(outcome) => tell(&server.app, (&claim, &build), outcome, terminal).await,
         Err(error) => Err(error),
     };
-    let store = server.end(&claim).await;
+    let store = server.end(&claim, places).await;
     if let (Some(store), Ok(_)) = (store, &code) {
         show(&store, (&repo, &claim), places, terminal).await?;
     }

@@ -197,11 +197,22 @@ impl Watch {
             }
         }
         self.say(&format!("{}: {} ({build})", word(&known), text(&known, "reason")));
+        self.show_artifacts(build).await;
         let workspace = self.kept.workspace(&address_of(&self.name));
         if FAILED.contains(&word(&known)) && workspace.exists() {
             self.say(&format!("the workspace is kept in {} until the next one is", quoted(&workspace)));
         }
         Ok(code(word(&known)))
+    }
+
+    /// How what the build has left is downloaded.
+    async fn show_artifacts(&self, build: &BuildId) {
+        // The verdict stands without them.
+        let listed = self.person.artifacts(&["builds", build.builder(), build.child()]).await.unwrap_or_default();
+        for id in listed.iter().map(|artifact| text(artifact, "id")).filter(|id| !id.is_empty()) {
+            let (builder, child) = (build.builder(), build.child());
+            self.say(&format!("artifact {id}: curl -OJ '{}/builds/{builder}/{child}/artifacts/{id}'", self.base));
+        }
     }
 
     async fn verdict(&self, build: &BuildId) -> Result<Value, WatchError> {

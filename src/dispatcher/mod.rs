@@ -48,7 +48,7 @@ use crate::engine::Engine;
 use crate::registry::Registry;
 
 pub use blobs::BlobSettings;
-pub use own::{OwnError, build as build_own};
+pub use own::{OwnError, build as build_own, tidy};
 
 use archive::Archives;
 use blobs::Blobs;

@@ -1,8 +1,10 @@
 //! A change that this process itself wants built: claimed and dispatched as what a forge delivers, without a delivery.
 
+use super::blobs::retention;
 use super::claim::nonce;
 use super::dispatch::{self, AdvanceError, Advanced};
 use super::{App, answer::Problem};
+use crate::api::store::StoreError;
 use crate::domain::event::Change;
 use crate::domain::id::{BuildId, ClaimId, Flavor};
 use crate::domain::plan::{self, Asked, Planned};
@@ -69,6 +71,15 @@ pub async fn build(
         Err(AdvanceError::Permanent(sentence) | AdvanceError::NotOurs(sentence)) => Err(OwnError::Refused(sentence)),
         Err(AdvanceError::Passing(cause)) => Err(OwnError::Dispatch(cause)),
     }
+}
+
+/// Takes from the store what is too old or too much: for a server that does not live long enough to do so by itself.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn tidy(app: &App) -> Result<(), StoreError> {
+    let Some(store) = &app.store else { return Ok(()) };
+    retention::pass(store, &app.settings.blobs, jiff::Timestamp::now()).await.map(drop)
 }
 
 fn refused(problem: Problem) -> OwnError {

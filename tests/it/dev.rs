@@ -299,3 +299,18 @@ async fn what_a_build_reports_stands_in_its_verdict_and_on_its_page() {
     dev.signal(Signal::INT);
     dev.end().await;
 }
+
+#[tokio::test]
+async fn an_artifact_of_the_last_green_commit_is_found_by_the_next_one_and_can_be_downloaded() {
+    let desk = Desk::new();
+    let script = "#!/bin/sh\nset -e\nalbatros artifact get note --from latest-green && cat note || echo none\n\
+        echo left by $COMMIT > note; albatros artifact put note note\n";
+    let dir = desk.repository("leaving", script);
+    let (code, said) = desk.once(&[&dir]).await;
+    assert!(code == 0 && said.contains("\nnone\n"), "{said}");
+    assert!(said.contains("albatros: artifact note: curl -OJ 'http://127.0.0.1:"), "{said}");
+    let first = git(&dir, &["rev-parse", "HEAD"]);
+    git(&dir, &["commit", "-q", "--allow-empty", "-m", "more"]);
+    let (code, said) = desk.once(&[&dir]).await;
+    assert!(code == 0 && said.contains(&format!("\nleft by {first}\n")), "{said}");
+}

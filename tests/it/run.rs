@@ -50,6 +50,7 @@ impl Copy {
         let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
         command.arg("run").arg(self.dir()).args(more).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("TMPDIR", self.temp());
+        command.env("XDG_CACHE_HOME", self.room.path().join("cache"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         command
     }
@@ -264,4 +265,102 @@ async fn reported_tests_are_counted_in_the_verdict() {
     );
     let (code, said, errors) = copy.run(&[]).await;
     assert!(code == 0 && said.trim_end().ends_with(", 1 test passed"), "{said}{errors}");
+}
+
+#[tokio::test]
+async fn the_pipeline_of_the_readme_builds_and_finds_its_cache_the_second_time() {
+    let room = tempfile::tempdir().unwrap();
+    let pipeline = Path::new(env!("CARGO_MANIFEST_DIR")).join("example/pipeline");
+    let artifacts = room.path().join("left");
+    let run = || async {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_albatros"));
+        command.arg("run").arg(&pipeline).arg("--artifacts").arg(&artifacts);
+        let done = command.env("XDG_CACHE_HOME", room.path()).output().await.unwrap();
+        (done.status.success(), format!("{}{}", text(&done.stdout), text(&done.stderr)))
+    };
+    let (first, said) = run().await;
+    assert!(first && said.contains("sorting the words"), "{said}");
+    let report = artifacts.join("report/report.txt");
+    assert!(said.contains(&format!("albatros: artifact: {}", report.display())), "{said}");
+    assert_eq!(std::fs::read_to_string(&report).unwrap(), "Hello albatros, the first of 4 words\n");
+    let (second, said) = run().await;
+    assert!(second && said.contains("the words were sorted before"), "{said}");
+}
+
+#[tokio::test]
+async fn what_an_earlier_green_run_has_left_is_found_and_what_a_failed_one_has_left_is_not() {
+    let copy = Copy::new(
+        "#!/bin/sh\nalbatros artifact get note --from latest-green >&2 && cat note || echo none\n\
+         echo $FLAVOR-$1 > note; date +%N >> note; albatros artifact put note note >&2\n[ ! -e fail ]\n",
+    );
+    let (code, said, errors) = copy.run(&[]).await;
+    assert!(code == 0 && said.starts_with("none\n"), "{said}{errors}");
+    let left = |said: &str| {
+        let path = said.lines().find_map(|line| line.strip_prefix("albatros: artifact: ")).unwrap().to_owned();
+        std::fs::read_to_string(path).unwrap()
+    };
+    let first = left(&said);
+    copy.write("fail", "");
+    let (code, said, errors) = copy.run(&[]).await;
+    assert!(code == 1 && said.starts_with(&first), "{said}{errors}");
+    assert_ne!(left(&said), first, "a failed run's artifacts are shown all the same");
+    std::fs::remove_file(copy.dir().join("fail")).unwrap();
+    let (code, said, errors) = copy.run(&[]).await;
+    assert!(code == 0 && said.starts_with(&first), "{said}{errors}");
+}
+
+#[tokio::test]
+async fn a_plan_with_a_failing_job_makes_the_run_red_and_its_workspace_is_kept() {
+    let copy = Copy::new("#!/bin/sh\nalbatros job plan plan.yaml\n");
+    copy.write(
+        "plan.yaml",
+        "jobs:\n  - name: good\n    command: [\"true\"]\n  - name: bad\n    script: |\n      touch here\n      exit 6\n\
+         \x20 - name: after\n    needs: [bad]\n    command: [\"true\"]\n",
+    );
+    let (code, said, errors) = copy.run(&[]).await;
+    assert!(code == 1 && said.contains("albatros: failure"), "{said}{errors}");
+    let line = said.lines().find(|line| line.contains("that of job bad in ")).unwrap_or_else(|| panic!("{said}"));
+    let path = line.split("that of job bad in ").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(Path::new(path).join("here").exists(), "{said}");
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_jobs_and_services_too() {
+    let copy = Copy::new(
+        "#!/bin/sh\nset -e\n\
+         albatros job start slow -- sh -c 'trap \"\" TERM; echo job $$; while :; do sleep 1; done' >&2\n\
+         until albatros job logs slow 2>/dev/null | grep job; do sleep 0.1; done\n\
+         echo script $$; exec sleep 1000\n",
+    );
+    let mut child = copy.command(&[]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = String::new();
+    while !said.contains("script ") {
+        let line = tokio::time::timeout(LONG, lines.next_line()).await.expect("it prints").unwrap();
+        said.push_str(&format!("{}\n", line.unwrap_or_else(|| panic!("{said}"))));
+    }
+    let number = i32::try_from(child.id().unwrap()).unwrap();
+    rustix::process::kill_process(Pid::from_raw(number).unwrap(), Signal::INT).unwrap();
+    let status = tokio::time::timeout(LONG, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(status.code(), Some(4));
+    for name in ["job ", "script "] {
+        assert!(is_gone(pid(&said, name)), "{name} is alive");
+    }
+    assert!(copy.leaves_nothing());
+}
+
+#[tokio::test]
+async fn a_service_whose_port_another_has_is_refused() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let copy = Copy::new(&format!(
+        "#!/bin/sh\nalbatros job start web --service --port {port} -- sleep 1000; echo $?\nalbatros job logs web 2>&1\n"
+    ));
+    let (_, said, errors) = copy.run(&[]).await;
+    assert!(!said.starts_with("0\n"), "{said}{errors}");
+    assert!(format!("{said}{errors}").contains(&format!("port {port} of this machine is taken")), "{said}{errors}");
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

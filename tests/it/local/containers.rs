@@ -178,3 +178,18 @@ async fn a_build_and_its_jobs_do_not_wait_for_each_others_places() {
         machine.outcome(&build).await;
     }
 }
+
+#[tokio::test]
+async fn a_service_is_as_its_image_has_it_and_can_write_nothing_of_ours() {
+    let desk = Desk::new(true);
+    let command = ["sh", "-c", "echo ${HOME-none} ${TMPDIR-none} $CI"];
+    let order = desk.job("#!/bin/sh\n:\n", json!({"service": true, "port": free_port(), "command": command}));
+    let said = desk.machine.build_order(&order).await;
+    assert!(said.stdout.ends_with(" none true\n"), "{} {}", said.stdout, said.stderr);
+    let run = desk.calls("run").pop().unwrap();
+    assert!(run.contains(",readonly") && !run.contains("--workdir") && !run.contains("--user"), "{run}");
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -44,7 +44,8 @@ fn verb(task: &str) -> &'static [&'static str] {
 /// Whether a task is given a variable of the supervisor: Nomad's all are, what git needs `prepare` alone.
 fn is_for(task: &str, name: &OsStr) -> bool {
     let of_nomad = name.as_bytes().starts_with(b"NOMAD_");
-    let of_script = ["ALBATROS_PATH", SHARED_LOOPBACK, container::VARIABLE, container::MISSING].iter().any(|known| name == *known);
+    let of_script =
+        ["ALBATROS_PATH", SHARED_LOOPBACK, container::VARIABLE, container::MISSING].iter().any(|known| name == *known);
     match task {
         EXECUTOR => of_nomad || of_script,
         PREPARE => !of_script,
