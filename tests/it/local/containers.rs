@@ -46,7 +46,7 @@ struct Desk {
 impl Desk {
     /// With a docker of our own on PATH, or with none.
     fn new(docker: bool) -> Self {
-        let mut machine = Machine::new();
+        let mut machine = Machine::unopened("data", 2);
         let (bin, home) = (machine.room.path().join("bin"), machine.room.path().join("home"));
         for dir in [&bin, &home] {
             std::fs::create_dir(dir).unwrap();
@@ -59,7 +59,6 @@ impl Desk {
         }
         machine.path = Some(bin.into());
         machine.home = Some(home);
-        machine.engine = None;
         machine.open();
         Self { machine }
     }

@@ -63,12 +63,17 @@ impl Machine {
     }
 
     fn made(data: &str, builds: usize) -> Self {
+        let mut this = Self::unopened(data, builds);
+        this.open();
+        this
+    }
+
+    fn unopened(data: &str, builds: usize) -> Self {
         let room = tempfile::tempdir().unwrap();
         std::fs::create_dir(room.path().join("source")).unwrap();
         let data = room.path().join(data);
-        let mut this = Self { room, data, engine: None, builds, path: None, home: None };
+        let this = Self { room, data, engine: None, builds, path: None, home: None };
         this.git(&["init", "-q", "-b", "main", "."]);
-        this.open();
         this
     }
 
