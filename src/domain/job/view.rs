@@ -70,13 +70,9 @@ impl JobView {
     pub fn words(&self) -> String {
         let state = if self.ready && !self.ended { "ready" } else { self.state.as_str() };
         let code = self.exit_code.filter(|code| *code != 0).map(|code| format!("exit {code}"));
-        let reason = Some(self.reason.clone()).filter(|reason| !reason.is_empty());
-        match (code, reason) {
-            (None, None) => state.to_owned(),
-            (Some(code), None) => format!("{state} ({code})"),
-            (None, Some(reason)) => format!("{state} ({reason})"),
-            (Some(code), Some(reason)) => format!("{state} ({code}: {reason})"),
-        }
+        // A reason tells the code as well.
+        let why = Some(self.reason.clone()).filter(|reason| !reason.is_empty()).or(code);
+        why.map_or_else(|| state.to_owned(), |why| format!("{state} ({why})"))
     }
 }
 

@@ -2,101 +2,17 @@
 //!
 //! It says what should be, again and again, until what is seen agrees: whoever acts on it may fail and try again.
 
+mod member;
 #[cfg(test)]
 mod tests;
 
 use super::graph::{Graph, GraphError};
 use super::view::JobView;
-use super::{Job, JobSpec, JobState, When};
+use super::{JobSpec, When};
 use crate::domain::id::JobName;
 
-/// What serve says of a job.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// Its build, once it has one.
-    pub build: Option<String>,
-    /// `held`, `queued`, … `success`, ….
-    pub state: String,
-    /// Why.
-    pub reason: String,
-    /// It is over.
-    pub ended: bool,
-    /// Of its script.
-    pub exit_code: Option<i64>,
-    /// It is a service, and takes connections.
-    pub ready: bool,
-}
-
-impl From<&Job> for Seen {
-    fn from(job: &Job) -> Self {
-        Self {
-            build: job.build.as_ref().map(ToString::to_string),
-            state: word(job.state).to_owned(),
-            reason: job.reason.clone(),
-            ended: job.ended,
-            exit_code: job.exit_code,
-            ready: job.ready,
-        }
-    }
-}
-
-/// As it is shown: `waiting` is for what a job needs.
-fn word(state: JobState) -> &'static str {
-    match state {
-        JobState::Held => "held",
-        JobState::Claimed => "claimed",
-        JobState::Queued => "queued",
-        JobState::Unplaceable => "unplaceable",
-        JobState::Preparing => "preparing",
-        JobState::Running => "running",
-        JobState::Waiting => "unknown",
-        JobState::Success => "success",
-        JobState::Failure => "failure",
-        JobState::Oom => "oom",
-        JobState::Timeout => "timeout",
-        JobState::Cancelled => "cancelled",
-        JobState::Infra => "infra",
-        JobState::Lost => "lost",
-        JobState::Expired => "expired",
-    }
-}
-
-/// How far one is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum At {
-    /// For what it needs.
-    Waiting,
-    /// To be started; serve has not said that it is.
-    Starting,
-    /// serve has it.
-    Open,
-    /// Over.
-    Ended,
-    /// It was never started, and will not be.
-    Skipped { reason: String, needless: bool },
-}
-
-#[derive(Debug)]
-struct Member {
-    spec: JobSpec,
-    at: At,
-    seen: Seen,
-    /// Why it is to be stopped.
-    stop: Option<String>,
-    /// serve was told so.
-    told: bool,
-    was_ready: bool,
-}
-
-/// What a job that is needed means for who needs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
-    Pending,
-    Good,
-    Bad,
-    /// Not called for.
-    Needless,
-}
+pub use member::Seen;
+use member::{At, Member, Need};
 
 /// The jobs of one build.
 #[derive(Debug, Default)]
@@ -262,74 +178,6 @@ impl Board {
             (When::Success, None, None, None) | (When::Failure, None, Some(_), _) | (When::Always, None, ..) => {
                 At::Starting
             }
-        }
-    }
-}
-
-impl Member {
-    fn halt(&mut self, reason: &str) {
-        match self.at {
-            At::Waiting => self.at = At::Skipped { reason: reason.to_owned(), needless: false },
-            At::Starting | At::Open => {
-                self.stop.get_or_insert_with(|| reason.to_owned());
-            }
-            At::Ended | At::Skipped { .. } => {}
-        }
-    }
-
-    /// Never true of what failed, was cancelled, was lost, or never ran.
-    fn success(&self) -> bool {
-        let well = self.seen.state == "success" && self.seen.exit_code.unwrap_or(0) == 0;
-        let stopped = self.stop.is_some() && self.was_ready && (well || self.seen.state == "cancelled");
-        self.at == At::Ended && if self.spec.service { stopped } else { well }
-    }
-
-    fn need(&self) -> Need {
-        match &self.at {
-            At::Waiting | At::Starting => Need::Pending,
-            At::Open if self.spec.service && self.seen.ready && self.stop.is_none() => Need::Good,
-            At::Open => Need::Pending,
-            // A service that is gone serves nobody, however it ended.
-            At::Ended if self.success() && !self.spec.service => Need::Good,
-            At::Ended => Need::Bad,
-            At::Skipped { needless, .. } => {
-                if *needless {
-                    Need::Needless
-                } else {
-                    Need::Bad
-                }
-            }
-        }
-    }
-
-    /// It failed by itself, and was to end all others then.
-    fn ends_the_rest(&self) -> bool {
-        self.spec.stop_rest && self.at == At::Ended && self.stop.is_none() && !self.success()
-    }
-
-    fn view(&self) -> JobView {
-        let seen = &self.seen;
-        let (state, reason) = match &self.at {
-            At::Waiting => ("waiting", String::new()),
-            At::Starting => ("starting", seen.reason.clone()),
-            At::Skipped { reason, .. } => ("skipped", reason.clone()),
-            At::Ended if self.spec.service && self.stop.is_none() && seen.reason.is_empty() => {
-                (seen.state.as_str(), "the service ended by itself".to_owned())
-            }
-            At::Open | At::Ended => (seen.state.as_str(), seen.reason.clone()),
-        };
-        JobView {
-            name: self.spec.name.clone(),
-            state: state.to_owned(),
-            reason,
-            ended: matches!(self.at, At::Ended | At::Skipped { .. }),
-            success: self.success(),
-            needless: matches!(self.at, At::Skipped { needless: true, .. }),
-            service: self.spec.service,
-            ready: self.at == At::Open && seen.ready,
-            port: self.spec.port,
-            build: seen.build.clone(),
-            exit_code: seen.exit_code,
         }
     }
 }

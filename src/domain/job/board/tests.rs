@@ -118,6 +118,8 @@ fn a_service_that_ends_by_itself_has_failed_however_it_ended() {
                 board.observe(&name("a"), ended("success"));
             }
             assert_eq!(verdict(&board), Some(false), "{state} {ready}");
+            let said = words(&board, "db");
+            assert!(said.contains("ended by itself") && !said.starts_with("success"), "{said}");
         }
     }
     let mut board = board("db: {service: true, port: 5, script: x}");
