@@ -33,9 +33,26 @@ while :; do
 done
 "#;
 
+/// Starts a service and talks to it on its own loopback, which is all the network there is; then a job beside it.
+const TALKS: &str = r#"#!/bin/bash
+set -eu
+albatros job start echo --service --port 7007 -- perl -MIO::Socket::INET -e '
+    $| = 1;
+    my $port = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1:7007", ReuseAddr => 1) or die $!;
+    while (my $one = $port->accept) { $one->autoflush(1); print $one "echo: ", scalar <$one>; close $one }'
+for number in 1 2 3; do
+    exec 3<>/dev/tcp/127.0.0.1/7007
+    echo "hello $number" >&3
+    head -n1 <&3
+    exec 3>&-
+done
+albatros job run child -- sh -c 'echo "in the child $ALBATROS_JOB"; exit 7' || echo "the child ended with $?"
+albatros job list
+"#;
+
 /// A group whose builds may start jobs, of the job file for its driver.
 async fn group(name: &str, driver: Driver) -> Option<Group> {
-    let group = Group::begin(name, driver, &[("starts", STARTS), ("leaves", LEAVES)]).await?;
+    let group = Group::begin(name, driver, &[("starts", STARTS), ("leaves", LEAVES), ("talks", TALKS)]).await?;
     let jobs = format!("{}-jobs", group.story.name);
     let named = |file: &str, own: &str| file.replace(&format!("job \"{own}\""), &format!("job \"{jobs}\""));
     match driver {
@@ -100,6 +117,28 @@ async fn a_job_ends_with_its_build_on(driver: Driver) {
     assert_eq!(job["outcome"]["is"], "cancelled", "{job}");
     let allocation = group.story.cluster.nomad.allocation(job["build"].as_str().unwrap()).await;
     assert_eq!(allocation["TaskStates"]["executor"]["State"], "dead", "{allocation}");
+}
+
+async fn a_script_talks_to_its_service_on(driver: Driver) {
+    let Some(group) = group("service", driver).await else { return };
+    let build = group.push("talks").await;
+    let verdict = group.verdict("talks").await;
+    assert!(verdict.starts_with("success: "), "{verdict}\n{}", group.all_printed(&build).await);
+    let log: Reply = person(group.server(), "GET", &format!("/build?job={build}&raw=1"), None).await;
+    let talked =
+        "127.0.0.1:7007\necho: hello 1\necho: hello 2\necho: hello 3\nin the child child\nthe child ended with 7\n";
+    assert!(log.text.starts_with(talked), "{}", log.text);
+    assert!(log.text.contains("echo   ready\n"), "{}", log.text);
+}
+
+#[tokio::test]
+async fn a_script_talks_to_its_service_with_docker() {
+    a_script_talks_to_its_service_on(Driver::Docker).await;
+}
+
+#[tokio::test]
+async fn a_script_talks_to_its_service_with_exec() {
+    a_script_talks_to_its_service_on(Driver::Exec).await;
 }
 
 #[tokio::test]
