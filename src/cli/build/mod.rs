@@ -25,7 +25,7 @@ use report::ReportArgs;
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BuildVerb {
-    Job(JobArgs),
+    Job(Box<JobArgs>),
     Artifact(ArtifactArgs),
     Cache(CacheArgs),
     Param(ParamArgs),
