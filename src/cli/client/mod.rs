@@ -106,6 +106,9 @@ pub(crate) enum ClientVerb {
         /// At most so many
         #[arg(long)]
         limit: Option<u32>,
+        /// The jobs that builds have started too
+        #[arg(long)]
+        jobs: bool,
     },
     /// Stop a build, or a change that has none yet
     Cancel {
@@ -175,9 +178,10 @@ pub(crate) async fn run(verb: ClientVerb, env: Environment<'_>) -> Result<Exit, 
             show::one(&view, json)?;
             return Ok(exit_of(&view).unwrap_or(Exit::Success));
         }
-        ClientVerb::List { repo, branch, state, limit, .. } => {
+        ClientVerb::List { repo, branch, state, limit, jobs, .. } => {
             let limit = limit.map(|limit| limit.to_string());
-            let query = [("repo", repo), ("branch", branch), ("state", state), ("limit", limit)];
+            let jobs = jobs.then(|| "true".to_owned());
+            let query = [("repo", repo), ("branch", branch), ("state", state), ("limit", limit), ("jobs", jobs)];
             let query: Vec<_> = query.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
             show::list(&albatros.list(&query).await?, json)?;
         }

@@ -72,6 +72,8 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         "trusted",
         "private",
         "pull_request",
+        "job",
+        "parent",
         "created",
         "started",
         "finished",
@@ -82,6 +84,11 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         if !value.is_empty() {
             table.add_row(vec![Cell::new(field), state_cell(field, &value)]);
         }
+    }
+    for job in view.get("jobs").and_then(Value::as_array).into_iter().flatten() {
+        // Its claim is what `approve` and `cancel` take, whether it has a build yet or not.
+        let words = ["name", "state", "reason", "claim"].map(|field| text(job, field));
+        table.add_row(vec![Cell::new("job"), Cell::new(words.join(" "))]);
     }
     let report = view.get("report").and_then(|report| Report::deserialize(report).ok()).map(Report::cleaned);
     let tests = report.as_ref().and_then(|report| report.tests.as_ref());

@@ -50,3 +50,19 @@ async fn a_build_s_page_names_its_jobs_during_and_after_it() {
     let own = person(&parent.story.serve, "GET", &link, None).await.text;
     assert!(own.contains("job test of https://ci.example/builds/claim/"), "{own}");
 }
+
+#[tokio::test]
+async fn the_verb_status_names_a_job_and_the_claim_to_approve_it_by() {
+    let parent = Parent::new().await;
+    let reply = parent.put(&serde_json::json!({"name": "deploy", "hold": true})).await;
+    let claim = reply.value()["claim"].as_str().unwrap().to_owned();
+    let run = async |arguments: &[&str]| {
+        let mut verb = tokio::process::Command::new(env!("CARGO_BIN_EXE_albatros"));
+        verb.args(arguments).env_clear().env("ALBATROS_URL", &parent.story.serve.url).kill_on_drop(true);
+        String::from_utf8(verb.output().await.unwrap().stdout).unwrap()
+    };
+    let said = run(&["status", &parent.story.build]).await;
+    assert!(said.contains(&format!("deploy held waiting for approval {claim}")), "{said}");
+    assert!(run(&["list", "--jobs"]).await.contains(&claim));
+    assert!(!run(&["list"]).await.contains(&claim));
+}
