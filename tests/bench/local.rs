@@ -29,9 +29,14 @@ pub(crate) struct Local {
 impl Local {
     /// Starts it and waits for the build that it starts by itself. The log of flavor `log` has `size` bytes.
     pub(crate) async fn start(size: u64) -> anyhow::Result<Self> {
+        Self::with(&SCRIPT.replace("SIZE", &size.to_string())).await
+    }
+
+    /// The same with any script.
+    pub(crate) async fn with(script: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let (copy, data) = (folder.path().join("bench"), folder.path().join("data"));
-        let commit = repository(&copy, &SCRIPT.replace("SIZE", &size.to_string()))?;
+        let commit = repository(&copy, script)?;
         let (copy, data_text) = (copy.to_string_lossy(), data.to_string_lossy());
         let server = Server::start(&["dev", &*copy, "--data", &*data_text], &[]).await?;
         let secret = secret(&data)?;

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "a benchmark prints, and its figures are rough")]
 
 mod archive;
+mod artifact;
 mod cluster;
 mod controller;
 mod delivery;
@@ -23,6 +24,7 @@ mod hooks;
 mod load;
 mod local;
 mod logs;
+mod peak;
 mod prepare;
 mod report;
 mod script;
@@ -34,7 +36,7 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 7] = ["start", "hooks", "script", "logs", "controller", "prepare", "archive"];
+const SECTIONS: [&str; 8] = ["start", "hooks", "script", "logs", "controller", "prepare", "archive", "artifact"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -74,6 +76,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "controller" => controller::measure(report).await,
         "prepare" => prepare::measure(report).await,
         "archive" => archive::measure(report).await,
+        "artifact" => artifact::measure(report).await,
         _ => Ok(()),
     }
 }

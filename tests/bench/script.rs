@@ -57,7 +57,7 @@ async fn on_this_machine(report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Waits for a build's end; gives what it printed.
-async fn whole_log(server: &Server, build: &str) -> anyhow::Result<String> {
+pub(crate) async fn whole_log(server: &Server, build: &str) -> anyhow::Result<String> {
     let head = format!("GET /build?job={build}&raw=1 HTTP/1.0\r\nHost: {}\r\n", server.address);
     let (status, log) = load::read(server.address, head).await?;
     ensure!(status == 200, "the log of {build} is answered {status}: {log}");
