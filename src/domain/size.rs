@@ -45,7 +45,7 @@ impl FromStr for Bytes {
 impl fmt::Display for Bytes {
     /// In the largest unit that divides it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, each)| self.0 >= *each && self.0 % each == 0);
+        let whole = UNITS.iter().find(|(_, each)| self.0 >= *each && self.0.is_multiple_of(*each));
         match whole {
             Some((unit, each)) => write!(f, "{} {unit}", self.0 / each),
             None => write!(f, "{} bytes", self.0),

@@ -15,7 +15,7 @@ const PAGE: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct Away<'a> {
-    store: &'a Store,
+    pub(super) store: &'a Store,
 }
 
 impl<'a> Away<'a> {

@@ -86,7 +86,7 @@ pub(crate) async fn pass(store: &Store, settings: &BlobSettings, now: Timestamp)
     let keep = SignedDuration::try_from(settings.keep).unwrap_or(SignedDuration::MAX);
     let is_old = |written: Timestamp| now.duration_since(written) > keep;
     let away = Away::new(store);
-    let mut survey = survey::survey(store, &away, now, UNFINISHED).await?;
+    let mut survey = survey::survey(store, &away, now - UNFINISHED).await?;
     let mut done = Done { uploads: survey.swept + store.sweep_unfinished(now - UNFINISHED).await?, ..Done::default() };
     let mut greens = Greens::new(store, keep, now);
     let mut left = Vec::new();

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::away::Away;
 use crate::api::store::{Listed, Store, StoreError};
@@ -72,12 +72,8 @@ struct Held {
     size: u64,
 }
 
-pub(super) async fn survey(
-    store: &Store,
-    away: &Away<'_>,
-    now: Timestamp,
-    unfinished: SignedDuration,
-) -> Result<Survey, StoreError> {
+/// Looks, and takes away what nobody committed `before` that.
+pub(super) async fn survey(store: &Store, away: &Away<'_>, before: Timestamp) -> Result<Survey, StoreError> {
     let mut survey = Survey::default();
     let (mut group, mut held) = (None, Held::default());
     let mut all = store.walk(&Folder::all());
@@ -86,11 +82,11 @@ pub(super) async fn survey(
         let Some((key, place)) = Key::read(&one.key) else { continue };
         let Some(its) = group_of(&place) else { continue };
         if group.as_ref() != Some(&its) {
-            close(&mut survey, store, away, group.replace(its), std::mem::take(&mut held), now - unfinished).await?;
+            survey.close(away, group.replace(its), std::mem::take(&mut held), before).await?;
         }
         held.take(key, place, &one);
     }
-    close(&mut survey, store, away, group, held, now - unfinished).await?;
+    survey.close(away, group, held, before).await?;
     Ok(survey)
 }
 
@@ -121,50 +117,52 @@ impl Held {
     }
 }
 
-/// A group is seen in full: what nobody committed goes, the rest is written down.
-async fn close(
-    survey: &mut Survey,
-    store: &Store,
-    away: &Away<'_>,
-    group: Option<Group>,
-    mut held: Held,
-    before: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(group) = group else { return Ok(()) };
-    let read_all = matches!(group, Group::Caches(..));
-    let old = held.objects.iter().any(|(_, _, written, _)| *written < before);
-    let mut of_manifests = Vec::new();
-    if read_all || (old && held.objects.len() > held.manifests.len()) {
-        for (key, id, written, size) in &held.manifests {
-            let found = shelf::find(store, key).await?;
-            let upload = found.map(|found| found.kept.object);
-            of_manifests.push((id.clone(), *written, *size, upload));
-        }
-        let named: HashSet<&UploadId> = of_manifests.iter().filter_map(|(_, _, _, upload)| upload.as_ref()).collect();
-        let is_orphan = |upload: &UploadId, written: &Timestamp| *written < before && !named.contains(upload);
-        for (key, upload, written, size) in &held.objects {
-            if is_orphan(upload, written) {
-                away.one(key).await?;
-                survey.swept += 1;
-                held.size = held.size.saturating_sub(*size);
+impl Survey {
+    /// A group is seen in full: what nobody committed goes, the rest is written down.
+    async fn close(
+        &mut self,
+        away: &Away<'_>,
+        group: Option<Group>,
+        mut held: Held,
+        before: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(group) = group else { return Ok(()) };
+        let read_all = matches!(group, Group::Caches(..));
+        let old = held.objects.iter().any(|(_, _, written, _)| *written < before);
+        let mut of_manifests = Vec::new();
+        if read_all || (old && held.objects.len() > held.manifests.len()) {
+            for (key, id, written, size) in &held.manifests {
+                let found = shelf::find(away.store, key).await?;
+                let upload = found.map(|found| found.kept.object);
+                of_manifests.push((id.clone(), *written, *size, upload));
+            }
+            let named: HashSet<&UploadId> =
+                of_manifests.iter().filter_map(|(_, _, _, upload)| upload.as_ref()).collect();
+            let is_orphan = |upload: &UploadId, written: &Timestamp| *written < before && !named.contains(upload);
+            for (key, upload, written, size) in &held.objects {
+                if is_orphan(upload, written) {
+                    away.one(key).await?;
+                    self.swept += 1;
+                    held.size = held.size.saturating_sub(*size);
+                }
             }
         }
-    }
-    let repo = match &group {
-        Group::Build(repo, _) | Group::Caches(repo, _) => survey.number(repo),
-    };
-    match group {
-        Group::Build(_, claim) => {
-            let (Some(written), Some(digest)) = (held.newest, claim.digest()) else { return Ok(()) };
-            survey.seen.push(Seen { repo, what: What::Build(digest), written, size: held.size });
-        }
-        Group::Caches(_, trust) => {
-            for (id, written, own, upload) in of_manifests {
-                let object = held.objects.iter().find(|(_, known, _, _)| Some(known) == upload.as_ref());
-                let size = own + object.map_or(0, |(_, _, _, size)| *size);
-                survey.seen.push(Seen { repo, what: What::Cache(trust, id), written, size });
+        let repo = match &group {
+            Group::Build(repo, _) | Group::Caches(repo, _) => self.number(repo),
+        };
+        match group {
+            Group::Build(_, claim) => {
+                let (Some(written), Some(digest)) = (held.newest, claim.digest()) else { return Ok(()) };
+                self.seen.push(Seen { repo, what: What::Build(digest), written, size: held.size });
+            }
+            Group::Caches(_, trust) => {
+                for (id, written, own, upload) in of_manifests {
+                    let object = held.objects.iter().find(|(_, known, _, _)| Some(known) == upload.as_ref());
+                    let size = own + object.map_or(0, |(_, _, _, size)| *size);
+                    self.seen.push(Seen { repo, what: What::Cache(trust, id), written, size });
+                }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
