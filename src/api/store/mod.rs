@@ -154,7 +154,13 @@ impl Store {
     pub async fn upload(&self, key: &Key) -> Result<Upload, StoreError> {
         self.there().await?;
         let path = self.path(key);
-        within(self.objects.put_multipart(&path)).await.map(Upload::new)
+        let part = match self.kind {
+            Kind::Files(_) => upload::PART_OF_FILE,
+            Kind::S3 { .. } => upload::PART,
+            #[cfg(test)]
+            Kind::Memory => upload::PART,
+        };
+        within(self.objects.put_multipart(&path)).await.map(|parts| Upload::new(parts, part))
     }
 
     /// An object and its bytes, if it is there.

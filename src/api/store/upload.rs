@@ -6,19 +6,22 @@ use object_store::{MultipartUpload, PutPayload};
 use super::{StoreError, within};
 
 /// Parts of a bucket's object: at least 5 MiB each and at most 10,000 of them, so objects of up to 80 GB.
-const PART: usize = 8 << 20;
+pub(super) const PART: usize = 8 << 20;
+/// Parts of a file: what is held of it in memory.
+pub(super) const PART_OF_FILE: usize = 1 << 20;
 
 /// Nothing is there before [`Upload::finish`]. Dropped without it, what was written is taken back.
 #[derive(Debug)]
 pub struct Upload {
     parts: Option<Box<dyn MultipartUpload>>,
+    part: usize,
     held: BytesMut,
     written: u64,
 }
 
 impl Upload {
-    pub(super) fn new(parts: Box<dyn MultipartUpload>) -> Self {
-        Self { parts: Some(parts), held: BytesMut::new(), written: 0 }
+    pub(super) fn new(parts: Box<dyn MultipartUpload>, part: usize) -> Self {
+        Self { parts: Some(parts), part, held: BytesMut::new(), written: 0 }
     }
 
     /// Takes the next bytes; waits while a part is written, so that never more than one is held.
@@ -28,10 +31,10 @@ impl Upload {
     pub async fn write(&mut self, bytes: &Bytes) -> Result<(), StoreError> {
         let mut rest: &[u8] = bytes;
         while !rest.is_empty() {
-            let (now, later) = rest.split_at(rest.len().min(PART.saturating_sub(self.held.len())));
+            let (now, later) = rest.split_at(rest.len().min(self.part.saturating_sub(self.held.len())));
             self.held.extend_from_slice(now);
             rest = later;
-            if self.held.len() >= PART {
+            if self.held.len() >= self.part {
                 self.flush().await?;
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Uploads at once; each holds at most 8 MiB.
+/// Uploads at once; each holds at most 1 MiB for a file, 8 MiB for a bucket.
 const UP: usize = 32;
 /// Downloads at once.
 const DOWN: usize = 64;

@@ -97,8 +97,12 @@ fn put_label(response: &mut Response, chosen: Chosen) {
     }
 }
 
-/// A cache that is used stays: its manifest is written again as it is, once a day.
+/// A cache that is used stays: its manifest is written again as it is, once a day. By builds that may write it alone:
+/// what is trusted lasts as long as trusted builds use it.
 async fn touch(room: &Room<'_>, chosen: &Chosen) {
+    if chosen.manifest != room.manifest(BlobKind::Cache, &chosen.found.kept.manifest.id) {
+        return;
+    }
     let age = Timestamp::now().duration_since(chosen.found.written);
     if age.unsigned_abs() < USED_WITHIN || age.is_negative() {
         return;
