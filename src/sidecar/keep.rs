@@ -267,3 +267,64 @@ impl Again {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::StatusCode;
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::api::controller::ControllerAddress;
+    use crate::domain::secret::Secret;
+
+    /// A controller that answers everything so.
+    fn controller(room: &Path, status: StatusCode) -> Controller {
+        let socket = room.join("sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let router = Router::new().fallback(move |body: axum::body::Body| async move {
+            drop(axum::body::to_bytes(body, usize::MAX).await);
+            status
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Controller::new(&ControllerAddress::Unix(socket), Secret::new("t")).unwrap()
+    }
+
+    async fn put(controller: &Controller, room: &Path) -> (KeepError, Duration) {
+        std::fs::write(room.join("file"), "hello").unwrap();
+        let selection = Selection::beneath(room, &["file".into()], Limits::default()).unwrap();
+        let (begun, id) = (Instant::now(), "a".parse().unwrap());
+        // A paused clock jumps past sockets: in small steps only.
+        tokio::spawn(async {
+            loop {
+                sleep(Duration::from_millis(250)).await;
+            }
+        });
+        let put = upload(controller, (BlobKind::Artifact, &id), &selection, &Counter::default()).await;
+        (put.unwrap_err(), begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_stays_away_is_given_up_after_five_minutes() {
+        let room = tempfile::tempdir().unwrap();
+        let (error, took) = put(&controller(room.path(), StatusCode::SERVICE_UNAVAILABLE), room.path()).await;
+        assert!(matches!(error, KeepError::Controller(error) if error.waiting()));
+        assert!(took >= PATIENCE && took < PATIENCE * 2, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_is_final() {
+        let room = tempfile::tempdir().unwrap();
+        let (error, took) = put(&controller(room.path(), StatusCode::PAYLOAD_TOO_LARGE), room.path()).await;
+        assert!(matches!(error, KeepError::Controller(_)) && took < PAUSE * 10, "{error} {took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_controller_that_is_gone_is_given_up_soon() {
+        let room = tempfile::tempdir().unwrap();
+        let nobody = ControllerAddress::Unix(room.path().join("nobody"));
+        let (error, took) = put(&Controller::new(&nobody, Secret::new("t")).unwrap(), room.path()).await;
+        assert!(matches!(error, KeepError::Controller(ControllerError::NoAnswer(_))), "{error}");
+        assert!(took < Duration::from_secs(60), "{took:?}");
+    }
+}

@@ -18,6 +18,9 @@ use crate::domain::size::Bytes;
 /// Before a controller that did not answer is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Before one that holds the question is asked again.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// Waits for the script's end and keeps what is to be kept; never ends by itself.
 pub(super) async fn run(controller: &Controller, alloc: Arc<OwnedFd>) -> std::convert::Infallible {
     let due = due(controller).await;
@@ -40,7 +43,7 @@ async fn due(controller: &Controller) -> Due {
     loop {
         match controller.saves_due().await {
             Ok(Some(due)) => return due,
-            Ok(None) => {}
+            Ok(None) => sleep(AGAIN).await,
             // An older controller, or one that is about to go.
             Err(_) => sleep(PAUSE).await,
         }

@@ -135,3 +135,15 @@ fn the_link_leads_to_the_build_or_to_its_claim() {
     let address = format!("https://ci.example/builds/claim/{claim}");
     assert_eq!(link("https://ci.example", None, Some("k1")), Some(address));
 }
+
+#[test]
+fn an_artifact_that_was_not_kept_is_named_in_place_of_its_exit_code() {
+    let told = |exit_code, trouble| {
+        let outcome = Outcome::Failure { exit_code, signal: 0 };
+        with_trouble(sentence(&outcome, None), &outcome, trouble)
+    };
+    let trouble = Some("artifact app could not be kept: it is gone");
+    assert_eq!(told(74, trouble), "Failed: artifact app could not be kept: it is gone");
+    assert_eq!(told(74, None), "Failed with exit 74");
+    assert_eq!(told(3, trouble), "Failed with exit 3");
+}

@@ -1,5 +1,6 @@
 //! The API of a build's controller: what its script gets, what it does not, and how it comes by it.
 
+mod blobs;
 mod events;
 mod hostile;
 mod jobs;

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::blobs::store::FakeBlobs;
 use super::jobs::serve::FakeJobs;
 use super::{INJECT, grant};
 
@@ -43,6 +44,7 @@ pub(super) struct FakeServe {
     serving: Option<JoinHandle<()>>,
     folder: TempDir,
     pub(super) jobs: FakeJobs,
+    pub(super) blobs: FakeBlobs,
 }
 
 impl Drop for FakeServe {
@@ -58,7 +60,8 @@ impl FakeServe {
         drop(listener);
         let kept = Arc::new(Mutex::new(Kept { refusals: refusals.iter().copied().collect(), ..Kept::default() }));
         let folder = tempfile::tempdir().unwrap();
-        let mut this = Self { address, kept, serving: None, folder, jobs: FakeJobs::default() };
+        let mut this =
+            Self { address, kept, serving: None, folder, jobs: FakeJobs::default(), blobs: FakeBlobs::default() };
         this.identity("first.jwt");
         this.up().await;
         this
@@ -90,7 +93,8 @@ impl FakeServe {
             .route("/session", post(exchange))
             .route("/session/{claim}/report", put(report))
             .with_state(Arc::clone(&self.kept))
-            .merge(self.jobs.router());
+            .merge(self.jobs.router())
+            .merge(self.blobs.router());
         // One answer a connection: a server that is down answers on none.
         let router = router.layer(tower_http::set_header::SetResponseHeaderLayer::overriding(
             axum::http::header::CONNECTION,

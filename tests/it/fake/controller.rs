@@ -36,6 +36,8 @@ pub(crate) struct Answers {
     pub(crate) finish_fails: bool,
     /// `GET /v1/masks`; none: logs are archived nowhere.
     pub(crate) masks: Option<Vec<&'static str>>,
+    /// What `GET /v1/saves/due` tells of, once the script has ended.
+    pub(crate) saves: Vec<Value>,
     /// What `POST /v1/finish` says is wrong.
     pub(crate) trouble: Option<&'static str>,
 }
@@ -55,6 +57,8 @@ struct Inner {
     ends: watch::Sender<Vec<(String, u64)>>,
     /// Calls about logs are answered with 503.
     busy: watch::Sender<bool>,
+    puts: Mutex<Vec<(String, Vec<u8>)>>,
+    done: watch::Sender<Option<Value>>,
 }
 
 impl FakeController {
@@ -66,6 +70,8 @@ impl FakeController {
             chunks: Mutex::default(),
             ends: watch::Sender::default(),
             busy: watch::Sender::default(),
+            puts: Mutex::default(),
+            done: watch::Sender::default(),
         });
         serve(&alloc.join("albatros.sock"), 0o666, Router::new().fallback(script).with_state(Arc::clone(&state)));
         serve(
@@ -109,6 +115,18 @@ impl FakeController {
         self.state.ends.borrow().iter().find(|(stream, _)| stream == "stdout").map(|(_, length)| *length)
     }
 
+    /// What could not be kept, once the sidecar has said so.
+    pub(crate) async fn unsaved(&self) -> Value {
+        let mut done = self.state.done.subscribe();
+        let told = tokio::time::timeout(std::time::Duration::from_secs(60), done.wait_for(Option::is_some)).await;
+        told.expect("the sidecar says what is kept").unwrap().clone().unwrap()["failed"].clone()
+    }
+
+    /// What was put, in order.
+    pub(crate) fn puts(&self) -> Vec<(String, Vec<u8>)> {
+        self.state.puts.lock().unwrap().clone()
+    }
+
     pub(crate) fn calls(&self) -> Vec<String> {
         self.state.calls.borrow().clone()
     }
@@ -118,6 +136,14 @@ fn serve(socket: &Path, mode: u32, router: Router) {
     let listener = UnixListener::bind(socket).unwrap();
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(mode)).unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });
+}
+
+/// Held until the script has ended, and then for ever after the first answer.
+async fn due(inner: &Inner) -> Response {
+    let mut calls = inner.calls.subscribe();
+    let _ = calls.wait_for(|calls| calls.iter().any(|call| call == "POST /v1/finish")).await;
+    let saves = inner.answers.lock().unwrap().saves.clone();
+    axum::Json(json!({"ended": "success", "saves": saves})).into_response()
 }
 
 fn noted(inner: &Inner, method: &Method, uri: &Uri, headers: &HeaderMap, token: &str) -> Result<String, Response> {
@@ -156,6 +182,9 @@ async fn trusted(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if uri.path() == "/v1/saves/due" {
+        return due(&inner).await;
+    }
     let call = match noted(&inner, &method, &uri, &headers, TRUSTED) {
         Ok(call) => call,
         Err(refusal) => return refusal,
@@ -185,6 +214,23 @@ async fn trusted(
             None => problem(404, "about:blank"),
         },
         call if call.contains(" /v1/log/") => log(&inner, call, &body),
+        "POST /v1/saves/done" => {
+            inner.done.send_replace(serde_json::from_slice(&body).ok());
+            StatusCode::NO_CONTENT.into_response()
+        }
+        call if call.starts_with("PUT ") => {
+            let id = call.rsplit('/').next().unwrap().to_owned();
+            let label = [
+                ("x-albatros-id", id),
+                ("x-albatros-size", body.len().to_string()),
+                ("x-albatros-sha256", "00".repeat(32)),
+                ("x-albatros-packing", "file".to_owned()),
+            ];
+            let headers: HeaderMap =
+                label.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).into_iter().collect();
+            inner.puts.lock().unwrap().push((call.to_owned(), body.to_vec()));
+            (StatusCode::CREATED, headers).into_response()
+        }
         _ => problem(404, "about:blank"),
     }
 }

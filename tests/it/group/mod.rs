@@ -2,6 +2,7 @@
 
 mod credential;
 mod executor;
+mod kept;
 mod logs;
 mod network;
 mod prepared;
