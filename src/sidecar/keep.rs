@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// The first pause, and the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// A controller that does not answer at all is on this very machine: it is gone.
+/// A controller that does not answer at all is on this very machine: it is gone. What arrives wrong so often is wrong.
 const SILENCES: u32 = 5;
 /// So often it is said that it is tried again.
 const SAID_EVERY: Duration = Duration::from_secs(30);
@@ -242,12 +242,12 @@ impl Again {
     /// Waits, if it is worth trying again.
     async fn after(&mut self, error: KeepError) -> Result<(), KeepError> {
         let passes = match &error {
-            KeepError::Controller(ControllerError::NoAnswer(_)) => {
+            KeepError::Controller(ControllerError::NoAnswer(_)) | KeepError::Files(PackError::Sum(_)) => {
                 self.silences += 1;
                 self.silences < SILENCES
             }
             KeepError::Controller(error) => error.waiting(),
-            KeepError::Cut(_) | KeepError::Still | KeepError::Files(PackError::Sum(_)) => true,
+            KeepError::Cut(_) | KeepError::Still => true,
             KeepError::Files(_) | KeepError::There { .. } => false,
         };
         if self.tries == 0 {
