@@ -51,6 +51,7 @@ pub(crate) struct Group {
     pub(crate) driver: Driver,
     pub(crate) git: Git,
     listen: String,
+    store: tempfile::TempDir,
 }
 
 impl Group {
@@ -74,7 +75,7 @@ impl Group {
         let [port] = crate::minded::free_ports();
         let listen = format!("127.0.0.1:{port}");
         let git = Git::with_branches(scripts).await;
-        let mut group = Self { story, serve: None, driver, git, listen };
+        let mut group = Self { story, serve: None, driver, git, listen, store: tempfile::tempdir().unwrap() };
         group.register(&name, answers).await;
         group.configure().await;
         group.start().await;
@@ -83,7 +84,9 @@ impl Group {
 
     /// The server, again on the same port where there was one.
     pub(crate) async fn start(&mut self) {
-        let serve = self.story.serve_with(&[("ALBATROS_LISTEN", &self.listen)]).await;
+        let store = format!("file://{}", self.store.path().display());
+        let settings = [("ALBATROS_LISTEN", self.listen.as_str()), ("ALBATROS_STORE", &store)];
+        let serve = self.story.serve_with(&settings).await;
         self.serve = Some(serve);
     }
 

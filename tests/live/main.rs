@@ -10,6 +10,7 @@
 )]
 
 mod agent;
+mod archive;
 mod blobs;
 mod cluster;
 mod commands;
