@@ -20,8 +20,11 @@ use jiff::Timestamp;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use object_store::{
+    GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
+};
 use reqwest::Method;
+use tokio_util::io::ReaderStream;
 use url::Url;
 
 use crate::domain::place::{Folder, Key};
@@ -34,6 +37,8 @@ use files::Files;
 
 /// A small thing is there or not within this; a stream goes on as long as bytes do.
 const WITHIN: Duration = Duration::from_secs(30);
+/// What is read of a file at once: each time costs a turn of another thread.
+const PIECE: usize = 256 << 10;
 
 /// A store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -171,7 +176,7 @@ impl Store {
         self.there().await?;
         let Some(found) = found(within(self.objects.get(&self.path(key))).await)? else { return Ok(None) };
         let meta = Meta::of(&found.meta)?;
-        Ok(Some(Object { meta, bytes: found.into_stream().map(|one| one.map_err(StoreError::from)).boxed() }))
+        Ok(Some(Object { meta, bytes: pieces(found) }))
     }
 
     /// A small object, whole.
@@ -362,6 +367,19 @@ fn found<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         Ok(it) => Ok(Some(it)),
         Err(StoreError::Missing) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The bytes of what was found. A file's own stream would come in pieces of 8 KiB.
+fn pieces(found: GetResult) -> BoxStream<'static, Result<Bytes, StoreError>> {
+    match found.payload {
+        GetResultPayload::File(file, _path) => {
+            let mut file = tokio::fs::File::from_std(file);
+            file.set_max_buf_size(PIECE);
+            let pieces = ReaderStream::with_capacity(file, PIECE);
+            pieces.map(|one| one.map_err(StoreError::from)).boxed()
+        }
+        GetResultPayload::Stream(pieces) => pieces.map(|one| one.map_err(StoreError::from)).boxed(),
     }
 }
 
