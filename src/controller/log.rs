@@ -30,14 +30,8 @@ const HELD: Duration = Duration::from_secs(20);
 const END_MOST: usize = 1024;
 
 /// The logs that are being archived: the controller does not end before them, if it can be helped.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Logs(watch::Sender<BTreeSet<&'static str>>);
-
-impl Default for Logs {
-    fn default() -> Self {
-        Self(watch::Sender::default())
-    }
-}
 
 impl Logs {
     fn begun(&self) {

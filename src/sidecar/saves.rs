@@ -67,6 +67,6 @@ fn select(root: Arc<OwnedFd>, save: &Save) -> Result<Selection, PackError> {
     let selection = Selection::within(root, &save.paths, Limits::default())?;
     Ok(match save.kind {
         BlobKind::Artifact => selection,
-        BlobKind::Cache => selection.as_archive(),
+        BlobKind::Cache => selection.into_archive(),
     })
 }

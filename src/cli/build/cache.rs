@@ -148,7 +148,7 @@ async fn restore(args: &RestoreArgs, controller: &Controller, environment: Envir
 
 async fn save(args: &SaveArgs, controller: &Controller) -> Result<(), BuildError> {
     let id = args.key.id()?;
-    let selection = Selection::beneath(&place::here()?, &args.paths, Limits::default())?.as_archive();
+    let selection = Selection::beneath(&place::here()?, &args.paths, Limits::default())?.into_archive();
     let there = controller.blob_label((BlobKind::Cache, &id), &Wanted::default()).await;
     if there.as_ref().is_ok_and(Option::is_some) {
         writeln!(std::io::stdout(), "cache {id}: is there already")?;

@@ -76,7 +76,7 @@ impl Selection {
 
     /// Always as an archive, so that it finds its place again: for caches.
     #[must_use]
-    pub(crate) fn as_archive(self) -> Self {
+    pub(crate) fn into_archive(self) -> Self {
         Self { archive: true, ..self }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::{Tracked, configuration, shown, tracked};
 use crate::api::session::jobs::LIST_WAIT_MOST;
 use crate::dispatcher::changes::{Changes, Newest};
+use crate::dispatcher::history;
 use crate::dispatcher::known::OpenList;
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
@@ -140,8 +141,24 @@ async fn unlisted(
             app.sessions.keep_ended_job(&job);
             job
         }
-        Tracked::Not => shown::named(name, claim),
+        Tracked::Not => forgotten(app, name, claim).await,
     })
+}
+
+/// The registry forgets a job after a week, the store later. A build can be shown without it as well.
+async fn forgotten(app: &App, name: &JobName, claim: &ClaimId) -> Job {
+    match history::claim(app, claim).await {
+        Ok(Some(kept)) => {
+            let job = shown::done(name, claim, &kept.story.done);
+            app.sessions.keep_ended_job(&job);
+            job
+        }
+        Ok(None) => shown::named(name, claim),
+        Err(error) => {
+            tracing::warn!(claim = claim.as_str(), error = &error as &dyn std::error::Error, "a job could not be read");
+            shown::named(name, claim)
+        }
+    }
 }
 
 /// The same for the same list, whichever replica says it.

@@ -117,7 +117,7 @@ async fn a_single_file_goes_out_as_it_is_and_everything_else_as_an_archive() {
     let (packing, name, size, bytes) = sent(&of("d/f.txt")).await;
     assert_eq!((packing, name.as_deref(), size), (Packing::File, Some("f.txt"), Some(5)));
     assert_eq!(bytes.unwrap(), b"hello");
-    for selection in [of("d"), of("d/link"), of("."), of("d/f.txt").as_archive()] {
+    for selection in [of("d"), of("d/link"), of("."), of("d/f.txt").into_archive()] {
         let (packing, name, size, bytes) = sent(&selection).await;
         assert_eq!((packing, name, size, bytes.is_ok()), (Packing::Archive, None, None, true));
     }
