@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use object_store::{MultipartUpload, PutPayload};
+use tokio::task::JoinHandle;
 
 use super::{StoreError, within};
 
@@ -17,14 +18,16 @@ pub struct Upload {
     part: usize,
     held: BytesMut,
     written: u64,
+    /// The part that is being written while the next one is gathered.
+    flying: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 impl Upload {
     pub(super) fn new(parts: Box<dyn MultipartUpload>, part: usize) -> Self {
-        Self { parts: Some(parts), part, held: BytesMut::new(), written: 0 }
+        Self { parts: Some(parts), part, held: BytesMut::new(), written: 0, flying: None }
     }
 
-    /// Takes the next bytes; waits while a part is written, so that never more than one is held.
+    /// Takes the next bytes; one part is written while the next is gathered, and no more than these two are held.
     ///
     /// # Errors
     /// See [`StoreError`]; the upload is then to be dropped.
@@ -55,6 +58,7 @@ impl Upload {
         if !self.held.is_empty() || self.written == 0 {
             self.flush().await?;
         }
+        self.landed().await?;
         if let Some(parts) = self.parts.as_mut() {
             within(parts.complete()).await?;
         }
@@ -64,18 +68,28 @@ impl Upload {
 
     /// Takes everything back.
     pub async fn abort(mut self) {
+        // What is still being written must not come after it.
+        let _ = self.landed().await;
         if let Some(mut parts) = self.parts.take() {
             take_back(&mut parts).await;
         }
     }
 
     async fn flush(&mut self) -> Result<(), StoreError> {
+        self.landed().await?;
         let part = self.held.split().freeze();
         let Some(parts) = self.parts.as_mut() else { return Err(StoreError::Missing) };
-        let size = part.len() as u64;
-        within(parts.put_part(PutPayload::from_bytes(part))).await?;
-        self.written += size;
+        self.written += part.len() as u64;
+        self.flying = Some(tokio::spawn(within(parts.put_part(PutPayload::from_bytes(part)))));
         Ok(())
+    }
+
+    /// Waits for the part that is being written.
+    async fn landed(&mut self) -> Result<(), StoreError> {
+        match self.flying.take() {
+            Some(flying) => flying.await.unwrap_or(Err(StoreError::Missing)),
+            None => Ok(()),
+        }
     }
 }
 
