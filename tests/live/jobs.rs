@@ -34,17 +34,14 @@ done
 "#;
 
 /// Starts a service and talks to it on its own loopback, which is all the network there is; then a job beside it.
-const TALKS: &str = r#"#!/bin/bash
+const TALKS: &str = r#"#!/bin/sh
 set -eu
-albatros job start echo --service --port 7007 -- perl -MIO::Socket::INET -e '
-    $| = 1;
-    my $port = IO::Socket::INET->new(Listen => 9, LocalAddr => "127.0.0.1:7007", ReuseAddr => 1) or die $!;
-    while (my $one = $port->accept) { $one->autoflush(1); print $one "echo: ", scalar <$one>; close $one }'
+albatros job start git --service --port 7007 -- sh -c '
+    git init -q r
+    git -C r -c user.name=a -c user.email=a@example.org commit -q --allow-empty -m one
+    exec git daemon --reuseaddr --listen=127.0.0.1 --port=7007 --base-path="$PWD" --export-all'
 for number in 1 2 3; do
-    exec 3<>/dev/tcp/127.0.0.1/7007
-    echo "hello $number" >&3
-    head -n1 <&3
-    exec 3>&-
+    git ls-remote git://127.0.0.1:7007/r HEAD | { read -r sha name; echo "$number: ${#sha} $name"; }
 done
 albatros job run child -- sh -c 'echo "in the child $ALBATROS_JOB"; exit 7' || echo "the child ended with $?"
 albatros job list
@@ -125,10 +122,9 @@ async fn a_script_talks_to_its_service_on(driver: Driver) {
     let verdict = group.verdict("talks").await;
     assert!(verdict.starts_with("success: "), "{verdict}\n{}", group.all_printed(&build).await);
     let log: Reply = person(group.server(), "GET", &format!("/build?job={build}&raw=1"), None).await;
-    let talked =
-        "127.0.0.1:7007\necho: hello 1\necho: hello 2\necho: hello 3\nin the child child\nthe child ended with 7\n";
+    let talked = "127.0.0.1:7007\n1: 40 HEAD\n2: 40 HEAD\n3: 40 HEAD\nin the child child\nthe child ended with 7\n";
     assert!(log.text.starts_with(talked), "{}", log.text);
-    assert!(log.text.contains("echo   ready\n"), "{}", log.text);
+    assert!(log.text.contains("git    ready\n"), "{}", log.text);
 }
 
 #[tokio::test]

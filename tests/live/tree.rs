@@ -20,7 +20,7 @@ done
 add /bin/sh
 for one in $(ldd "$PROGRAM" | grep -o '/[^ ]*'); do keep "$one"; done
 cp "$PROGRAM" "$TREE/usr/bin/albatros"
-for name in git-remote-http git-remote-https; do add "$(git --exec-path)/$name"; done
+for name in git-remote-http git-remote-https git-daemon; do add "$(git --exec-path)/$name"; done
 "#;
 
 /// The image with all of it; also what builders' own tasks run in.
