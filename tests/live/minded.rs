@@ -1,11 +1,13 @@
 //! Servers that never outlive this process, however it ends.
 
 use std::io::Write as _;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Runs a server until its own standard input ends, which it does with the process that holds the other end; then ends
 /// the server and removes its folder.
@@ -94,10 +96,26 @@ impl Room {
     }
 }
 
-/// Ports that are free now.
+/// The next port to be looked at; far apart in processes that run at the same time.
+static NEXT_PORT: LazyLock<AtomicU16> =
+    LazyLock::new(|| AtomicU16::new(u16::try_from(std::process::id() % 1_000).unwrap() * 17));
+
+/// Ports that are free now, and that nobody is given by chance before the server has them: not of the range that the
+/// system takes ports from for those who ask for any. (Seen: a connection of another test had taken Nomad's.)
 pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let range: Vec<u16> = range.split_whitespace().filter_map(|bound| bound.parse().ok()).collect();
+    let (from, to) = (range.first().copied().unwrap_or(32_768), range.last().copied().unwrap_or(60_999));
+    let is_free = |port: &u16| {
+        // Consul's and Nomad's gossip is over UDP as well.
+        let address = ("127.0.0.1", *port);
+        TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok()
+    };
+    let mut ports = std::iter::repeat_with(|| 10_000 + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % 55_000)
+        .take(55_000)
+        .filter(|port| !(from..=to).contains(port))
+        .filter(is_free);
+    [(); N].map(|()| ports.next().expect("no port of this machine is free outside of ip_local_port_range"))
 }
 
 /// A line that is seen whatever the test harness captures.
