@@ -36,11 +36,11 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// By the word of an outcome (`success`, `failure`, `oom`, `timeout`, `cancelled`, `infra`, `lost`, `expired`).
+    /// By the word of an outcome (`success`, `failure`, `oom`, `timeout`, `cancelled`, `infra`, `lost`, `expired`, `skipped`).
     #[must_use]
     pub fn of_word(word: &str) -> Self {
         match word {
-            "success" => Self::Success,
+            "success" | "skipped" => Self::Success,
             "failure" | "oom" => Self::Failed,
             "cancelled" => Self::Cancelled,
             "timeout" => Self::TimedOut,

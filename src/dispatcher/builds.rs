@@ -147,8 +147,8 @@ pub(crate) async fn one_by_claim(
             shown_by_claim(&app, record.private, &record.repo, &credentials).await?;
             let verdict = match (&record.phase, &record.build) {
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
-                (Phase::Held | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
-                (Phase::Held | Phase::Claimed | Phase::Dispatched, Some(build)) => {
+                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
+                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
                     verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
             };

@@ -17,7 +17,7 @@ use super::{SharedApp, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::plan::{self, Plan};
-use crate::domain::record::{Done, Phase, Record};
+use crate::domain::record::{Done, Phase, Record, Undecided};
 use crate::domain::status;
 use crate::registry::{Claimed, Stored};
 
@@ -28,6 +28,9 @@ const WINNER_LOOK: Duration = Duration::from_millis(25);
 /// How long the answer waits for the dispatch; later the claim's address is answered.
 const DISPATCHED_WITHIN: Duration = Duration::from_millis(1500);
 
+/// What is said of a change that the follower lets through.
+const WAITS: &str = "accepted: waiting for its turn";
+
 /// A plan that is to be claimed.
 #[derive(Debug)]
 pub(crate) struct Submission {
@@ -35,6 +38,18 @@ pub(crate) struct Submission {
     pub(crate) config: RepoConfig,
     /// Waits for approval.
     pub(crate) held: bool,
+}
+
+impl Submission {
+    /// How its record begins.
+    fn phase(&self) -> Phase {
+        if self.held { Phase::Held } else { let_through(&self.config, None) }
+    }
+}
+
+/// The phase of a change that nobody has to approve (any more): to be dispatched at once, or the follower's to let through.
+pub(crate) fn let_through(config: &RepoConfig, undecided: Option<Undecided>) -> Phase {
+    if undecided.is_some() || config.concurrency.is_limited() { Phase::Waiting } else { Phase::Claimed }
 }
 
 /// Claims and dispatches. The work goes on when the caller hangs up, and when it takes longer than until `answer_by`.
@@ -66,8 +81,8 @@ async fn claim_and_dispatch(
     submission: Submission,
     taken: &AtomicBool,
 ) -> Result<(HookResult, Answer), Problem> {
+    let phase = submission.phase();
     let Submission { plan, config, held } = submission;
-    let phase = if held { Phase::Held } else { Phase::Claimed };
     let record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
     let claim = plan.claim.clone();
     match app.registry.claim(&claim, &record).await.map_err(|error| registry_down(&error))? {
@@ -82,6 +97,9 @@ async fn claim_and_dispatch(
             }
             if held {
                 return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));
+            }
+            if record.phase == Phase::Waiting {
+                return Ok((HookResult::Accepted, at_claim(app, &claim, WAITS)));
             }
             dispatch_in_time(app, claim, Stored { value: record, index }, config).await
         }
@@ -159,6 +177,7 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
     loop {
         match (&record.phase, &record.build) {
             (Phase::Held, _) => return at_claim(app, claim, "held: waiting for approval"),
+            (Phase::Waiting, _) => return at_claim(app, claim, WAITS),
             (Phase::Claimed | Phase::Dispatched, Some(build)) => return built(app, claim, build),
             (Phase::Ended { outcome }, Some(build)) => {
                 let mut answer = built(app, claim, build);

@@ -70,7 +70,11 @@ pub(crate) async fn approve(
         };
         return Err(Problem::new(StatusCode::CONFLICT, why));
     }
-    let record = Record { phase: Phase::Claimed, approved: Some(jiff::Timestamp::now()), ..stored.value };
+    let record = Record {
+        phase: claim::let_through(&config, stored.value.undecided),
+        approved: Some(jiff::Timestamp::now()),
+        ..stored.value
+    };
     match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
         Written::Yes(index) => {
             tracing::info!(
@@ -79,6 +83,9 @@ pub(crate) async fn approve(
                 commit = record.commit.as_str(),
                 "approved"
             );
+            if record.phase == Phase::Waiting {
+                return Ok(claim::at_claim(&app, &claim, "approved: waiting for its turn").into_form(&headers));
+            }
             let stored = Stored { value: record, index };
             let (_, answer) = claim::dispatch_in_time(&app, claim, stored, config).await?;
             Ok(answer.into_form(&headers))
@@ -142,7 +149,7 @@ async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>) -> Result<Answ
         Stopping::Over(record) => {
             return Ok(match &record.phase {
                 Phase::Ended { outcome } => over(outcome.word()),
-                Phase::Held | Phase::Claimed | Phase::Dispatched => over("over"),
+                Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => over("over"),
             });
         }
         Stopping::Gone => return Ok(over("over")),

@@ -12,7 +12,7 @@ pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Verdict, Lookup
         (Tracked::Done(done), _) => Ok(Verdict::Ended(done.outcome.clone())),
         (Tracked::Open(stored), Some(claim)) => match &stored.value.phase {
             Phase::Ended { outcome } => Ok(Verdict::Ended(outcome.clone())),
-            Phase::Held | Phase::Claimed | Phase::Dispatched => {
+            Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => {
                 of_open(app, claim, &known.build, stored.value.stop.as_ref()).await
             }
         },
@@ -36,7 +36,9 @@ pub(crate) async fn of_open(
     if let Some(newer) = app.registry.open(claim).await? {
         return Ok(match newer.value.phase {
             Phase::Ended { outcome } => Verdict::Ended(outcome),
-            Phase::Held | Phase::Claimed | Phase::Dispatched => judge(&snapshot, newer.value.stop.as_ref()),
+            Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => {
+                judge(&snapshot, newer.value.stop.as_ref())
+            }
         });
     }
     Ok(app.registry.done(claim).await?.map_or(verdict, |done| Verdict::Ended(done.outcome)))

@@ -124,6 +124,7 @@ impl BuildView {
         if matches!(verdict, Verdict::Open { .. }) {
             match record.phase {
                 Phase::Held => (view.state, view.reason) = ("held", "waiting for approval".to_owned()),
+                Phase::Waiting => (view.state, view.reason) = ("waiting", "waiting for its turn".to_owned()),
                 Phase::Claimed => (view.state, view.reason) = ("claimed", "waiting for Nomad".to_owned()),
                 Phase::Dispatched | Phase::Ended { .. } => {}
             }
@@ -219,7 +220,7 @@ impl BuildView {
             Phase::Ended { outcome } => Verdict::Ended(outcome.clone()),
             Phase::Dispatched if record.started.is_some() => Verdict::Running,
             Phase::Dispatched => Verdict::Queued { reason: String::new() },
-            Phase::Held | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
+            Phase::Held | Phase::Waiting | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
         }
     }
 }

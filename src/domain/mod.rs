@@ -29,6 +29,7 @@ pub mod log_chunk;
 pub mod nomad;
 pub mod outcome;
 pub mod params;
+pub mod pattern;
 mod percent;
 pub mod place;
 pub mod plan;

@@ -60,6 +60,15 @@ pub struct Record {
     /// HMAC-SHA256 (hex) under the hook's key of the payload that was dispatched, if any; never the payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_hmac: Option<String>,
+    /// What is to be settled before it is built or approved; none where all is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<Undecided>,
+    /// What a person gave with `trigger`, by name. Not for secrets: it stands here in the clear.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// The change that this one builds again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<ClaimId>,
     /// When it was claimed.
     pub created: Timestamp,
     /// When a person approved it, and who says so.
@@ -114,12 +123,25 @@ pub struct Record {
     pub other: serde_json::Map<String, serde_json::Value>,
 }
 
+/// What the forge has to be asked before it is known whether a change is to be built at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecided {
+    /// The head commit's message, which its delivery does not have.
+    #[serde(default)]
+    pub message: bool,
+    /// The files that the change touches.
+    #[serde(default)]
+    pub files: bool,
+}
+
 /// How far a claim is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Phase {
     /// Waits for `approve`.
     Held,
+    /// Waits for its turn, or for what is undecided; the follower alone lets it go on to [`Phase::Claimed`].
+    Waiting,
     /// To be dispatched.
     Claimed,
     /// There is a child.
@@ -193,6 +215,15 @@ pub struct Done {
     /// The pull request's number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_request: Option<u64>,
+    /// Who acted; none in what older versions wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<Sender>,
+    /// What a person gave with `trigger`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub params: BTreeMap<String, String>,
+    /// The change that it built again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<ClaimId>,
     /// Only readers with a credential may see it.
     pub private: bool,
     /// Whether it might see the repository's secrets.
@@ -242,6 +273,9 @@ impl Done {
             flavor: record.flavor.clone(),
             event: record.event,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
+            sender: Some(record.sender.clone()),
+            params: record.params.clone(),
+            retry_of: record.retry_of.clone(),
             private: record.private,
             trusted: record.trusted,
             kept: false,

@@ -66,7 +66,7 @@ pub(crate) async fn advance(
     match (&stored.value.phase, &stored.value.build) {
         (Phase::Dispatched, Some(build)) => return Ok(Advanced::Dispatched(build.clone())),
         (Phase::Claimed, _) if stored.value.stop.is_none() => {}
-        (Phase::Held | Phase::Claimed | Phase::Dispatched | Phase::Ended { .. }, _) => {
+        (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched | Phase::Ended { .. }, _) => {
             return Ok(Advanced::Elsewhere(Box::new(stored)));
         }
     }
@@ -218,7 +218,7 @@ async fn name_child(
     for _ in 0..TRIES {
         match (&stored.value.phase, &stored.value.build) {
             (_, Some(known)) if *known == build => return Ok(Advanced::Dispatched(build)),
-            (Phase::Claimed | Phase::Held, None) => {}
+            (Phase::Claimed | Phase::Waiting | Phase::Held, None) => {}
             (_, known) => {
                 let known = known.as_ref().map(tracing::field::display);
                 tracing::error!(claim = claim.as_str(), build = build.as_str(), known, "a child that nobody follows");

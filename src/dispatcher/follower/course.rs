@@ -195,6 +195,7 @@ impl Course {
         }
         match self.stored.value.phase {
             Phase::Held => self.held().await,
+            Phase::Waiting => self.waiting().await,
             Phase::Claimed => self.claimed().await,
             Phase::Dispatched => self.building().await,
             Phase::Ended { .. } => self.ended().await,

@@ -31,6 +31,7 @@ mod post;
 mod queue;
 mod recheck;
 mod reign;
+mod turn;
 mod waiting;
 
 use std::sync::Arc;

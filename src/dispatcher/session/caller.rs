@@ -39,7 +39,7 @@ impl Caller {
         }
         match record.phase {
             Phase::Ended { .. } => Err(Refusal::over()),
-            Phase::Held | Phase::Claimed | Phase::Dispatched => Ok(()),
+            Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => Ok(()),
         }
     }
 }

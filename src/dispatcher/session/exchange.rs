@@ -124,7 +124,7 @@ async fn check_build(app: &App, identity: &Identity, record: &Record) -> Result<
     match (&record.phase, &record.build) {
         (Phase::Ended { .. }, _) => return Err(Refusal::over()),
         (Phase::Claimed, None) => return Err(Refusal::later("the build's id is not written down yet")),
-        (Phase::Held, _) | (Phase::Dispatched, None) => return Err(Stranger::Claim.into()),
+        (Phase::Held | Phase::Waiting, _) | (Phase::Dispatched, None) => return Err(Stranger::Claim.into()),
         (Phase::Claimed | Phase::Dispatched, Some(_)) => {}
     }
     let placed = app.engine.placed(identity.allocation()).await?.ok_or(Stranger::Allocation)?;

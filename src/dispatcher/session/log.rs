@@ -91,7 +91,7 @@ async fn whose(app: &App, claim: &str, secret: &Secret) -> Result<Home, Refusal>
             let record = stored.value;
             let finished = match record.phase {
                 Phase::Ended { .. } => Some(record.finished.unwrap_or(record.created)),
-                Phase::Held | Phase::Claimed | Phase::Dispatched => None,
+                Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => None,
             };
             (record.session, finished, record.repo, record.parent)
         }

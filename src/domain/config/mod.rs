@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::duration::Span;
 use super::id::{BuilderName, Flavor};
+use super::pattern::Patterns;
 use super::secret::Secret;
 
 /// A repository's configuration, checked. Made by [`RepoConfig::parse`] only.
@@ -50,6 +51,14 @@ pub struct RepoConfig {
     pub lfs: bool,
     /// `timeout`, from the executor's start. Default 1h.
     pub timeout: Span,
+    /// `concurrency`: whose turn it is.
+    pub concurrency: Concurrency,
+    /// `branches`: pushes to other branches are skipped; absent means all.
+    pub branches: Option<Patterns>,
+    /// `paths`: a change that touches none of these files is skipped; absent means all.
+    pub paths: Option<Patterns>,
+    /// `paths_ignore`: a change that touches nothing but these files is skipped; absent means none.
+    pub paths_ignore: Option<Patterns>,
 }
 
 /// Where and how statuses are posted.
@@ -100,6 +109,25 @@ pub enum PullPolicy {
     Build,
     /// Do nothing.
     Ignore,
+}
+
+/// `concurrency`: which builds of the repository may run beside each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Concurrency {
+    /// A newer change of the same ref and flavor cancels the older; the forge says which is the head.
+    pub supersede: bool,
+    /// Builds of the repository at a time, at least 1; absent means any number. Jobs that builds start do not count.
+    pub max: Option<u32>,
+    /// How long a change may wait for its turn and then for a node; absent means `ALBATROS_QUEUE_LIMIT`.
+    pub queue: Option<Span>,
+}
+
+impl Concurrency {
+    /// Whether a change has to wait for the follower to say that it is its turn.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.supersede || self.max.is_some()
+    }
 }
 
 /// Bearers for people.

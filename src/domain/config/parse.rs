@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::field::{Field, Object};
-use super::{ConfigError, FlavorConfig, ForgeConfig, ForgeKind, PeopleTokens, PullPolicy, RepoConfig, TrustedSender};
+use super::{
+    Concurrency, ConfigError, FlavorConfig, ForgeConfig, ForgeKind, PeopleTokens, PullPolicy, RepoConfig, TrustedSender,
+};
 use crate::domain::duration::Span;
 use crate::domain::id::{BuilderName, Flavor};
 use crate::domain::json;
 use crate::domain::params::{self, Params};
+use crate::domain::pattern::Patterns;
 use crate::domain::secret::Secret;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 18] = [
     "hook",
     "gitea",
     "forgejo",
@@ -27,6 +30,10 @@ const FIELDS: [&str; 14] = [
     "submodules",
     "lfs",
     "timeout",
+    "concurrency",
+    "branches",
+    "paths",
+    "paths_ignore",
 ];
 const BUILDERS: [&str; 5] = ["default", "untrusted", "jobs", "untrusted_jobs", "flavors"];
 const GITHUB_API: &str = "https://api.github.com";
@@ -49,11 +56,23 @@ impl RepoConfig {
         let builders = root.get("builders").map(|f| f.object(&BUILDERS)).transpose()?;
         let switch = |name| root.get(name).map_or(Ok(false), |field| field.boolean());
         let builder_of = |name| builders.as_ref().and_then(|b| b.get(name)).map(|field| field.parsed()).transpose();
+        let forge = forge(&root)?;
+        let concurrency = root.get("concurrency").map_or(Ok(Concurrency::default()), |f| concurrency(&f))?;
+        let patterns = |name| root.get(name).map(|field| patterns(&field)).transpose();
+        let (paths, paths_ignore) = (patterns("paths")?, patterns("paths_ignore")?);
+        if forge.is_none() {
+            let asks = [("paths", paths.is_some()), ("paths_ignore", paths_ignore.is_some())];
+            let asks = asks.into_iter().chain([("concurrency.supersede", concurrency.supersede)]);
+            if let Some((name, _)) = asks.into_iter().find(|(_, asked)| *asked) {
+                let why = "needs a forge that can be asked: add gitea, forgejo or github";
+                return Err(ConfigError(format!("{name}: {why}")));
+            }
+        }
         Ok(Self {
             claim_key,
             hook_secrets,
             hook_tokens,
-            forge: forge(&root)?,
+            forge,
             trusted,
             repository_id: repository_id(&root, trusted_id)?,
             inject: root.get("inject").map(|f| inject(&f)).transpose()?,
@@ -68,6 +87,10 @@ impl RepoConfig {
             submodules: switch("submodules")?,
             lfs: switch("lfs")?,
             timeout: root.get("timeout").map_or(Ok(DEFAULT_TIMEOUT), |f| f.parsed())?,
+            concurrency,
+            branches: patterns("branches")?,
+            paths,
+            paths_ignore,
         })
     }
 }
@@ -160,6 +183,30 @@ fn flavors(field: &Field<'_>) -> Result<BTreeMap<Flavor, FlavorConfig>, ConfigEr
         flavors.insert(flavor, config);
     }
     Ok(flavors)
+}
+
+fn concurrency(field: &Field<'_>) -> Result<Concurrency, ConfigError> {
+    let entry = field.object(&["supersede", "max", "queue"])?;
+    let max = entry.get("max").map(|f| max_builds(&f)).transpose()?;
+    Ok(Concurrency {
+        supersede: entry.get("supersede").map_or(Ok(false), |f| f.boolean())?,
+        max,
+        queue: entry.get("queue").map(|f| f.parsed()).transpose()?,
+    })
+}
+
+fn max_builds(field: &Field<'_>) -> Result<u32, ConfigError> {
+    let max = field.number()?;
+    u32::try_from(max)
+        .ok()
+        .filter(|max| *max > 0)
+        .ok_or_else(|| field.error("expected a number of builds from 1 on; to have none built remove the webhook"))
+}
+
+fn patterns(field: &Field<'_>) -> Result<Patterns, ConfigError> {
+    let list = field.list().map_err(|_| field.error("expected a list of patterns such as [\"src/**\"]"))?;
+    let texts = list.iter().map(Field::filled_text).collect::<Result<Vec<_>, _>>()?;
+    Patterns::parse(texts).map_err(|why| field.error(why))
 }
 
 fn pull_policy(field: &Field<'_>) -> Result<PullPolicy, ConfigError> {

@@ -134,7 +134,8 @@ impl From<&Outcome> for JobState {
             Outcome::Cancelled { .. } => Self::Cancelled,
             Outcome::Infra { .. } => Self::Infra,
             Outcome::Lost { .. } => Self::Lost,
-            Outcome::Expired => Self::Expired,
+            // A job is never skipped by this outcome: a plan skips it before it is started.
+            Outcome::Expired | Outcome::Skipped { .. } => Self::Expired,
         }
     }
 }

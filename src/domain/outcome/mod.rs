@@ -23,7 +23,7 @@ pub const GROUP: &str = "runner";
 /// The task of [`GROUP`] that runs the script.
 pub const EXECUTOR: &str = "executor";
 
-/// How a build ended. Only [`Outcome::Success`] is green.
+/// How a build ended. Of those that ran only [`Outcome::Success`] is green.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum Outcome {
@@ -61,6 +61,11 @@ pub enum Outcome {
     },
     /// Nomad no longer knows it.
     Expired,
+    /// Not built, as its author or the configuration wants; green at the forge, so that no required check hangs.
+    Skipped {
+        /// For people: why.
+        reason: String,
+    },
 }
 
 impl Outcome {
@@ -76,6 +81,7 @@ impl Outcome {
             Self::Infra { .. } => "infra",
             Self::Lost { .. } => "lost",
             Self::Expired => "expired",
+            Self::Skipped { .. } => "skipped",
         }
     }
 
@@ -85,7 +91,12 @@ impl Outcome {
         match self {
             Self::Success => Some(0),
             Self::Failure { exit_code, .. } | Self::Oom { exit_code } => Some(*exit_code),
-            Self::Timeout | Self::Cancelled { .. } | Self::Infra { .. } | Self::Lost { .. } | Self::Expired => None,
+            Self::Timeout
+            | Self::Cancelled { .. }
+            | Self::Infra { .. }
+            | Self::Lost { .. }
+            | Self::Expired
+            | Self::Skipped { .. } => None,
         }
     }
 
@@ -94,7 +105,7 @@ impl Outcome {
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Success => 0,
+            Self::Success | Self::Skipped { .. } => 0,
             Self::Failure { .. } | Self::Oom { .. } => 1,
             Self::Infra { .. } | Self::Lost { .. } | Self::Expired => 3,
             Self::Cancelled { .. } => 4,

@@ -99,6 +99,7 @@ pub fn context(record: &Record) -> String {
 pub fn status_of(record: &Record, verdict: Option<&Verdict>) -> Status {
     match &record.phase {
         Phase::Held => pending("Waiting for approval", ""),
+        Phase::Waiting => pending("Waiting for its turn", ""),
         Phase::Claimed => pending("Queued", ""),
         Phase::Ended { outcome } => last(record, outcome),
         Phase::Dispatched => match verdict {
@@ -145,7 +146,7 @@ fn pending(word: &str, reason: &str) -> Status {
 /// The final status of a record that has ended so.
 fn last(record: &Record, outcome: &Outcome) -> Status {
     let state = match outcome {
-        Outcome::Success => State::Success,
+        Outcome::Success | Outcome::Skipped { .. } => State::Success,
         Outcome::Failure { .. } | Outcome::Oom { .. } | Outcome::Timeout | Outcome::Cancelled { .. } => State::Failure,
         Outcome::Infra { .. } | Outcome::Lost { .. } | Outcome::Expired => State::Error,
     };
@@ -197,6 +198,7 @@ pub fn sentence(outcome: &Outcome, took: Option<SignedDuration>) -> String {
         Outcome::Lost { reason } if reason.is_empty() => "Lost with its node".to_owned(),
         Outcome::Infra { reason } | Outcome::Lost { reason } => reason.clone(),
         Outcome::Expired => "Nomad no longer knows this build".to_owned(),
+        Outcome::Skipped { reason } => format!("Skipped: {reason}"),
     }
 }
 

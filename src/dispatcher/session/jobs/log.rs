@@ -29,7 +29,9 @@ pub(crate) async fn log(
             (Some(build), _) => Some(build),
             (None, Phase::Held) => return Err(Refusal::conflict("the job waits for approval, and has no log yet")),
             (None, Phase::Ended { .. }) => None,
-            (None, Phase::Claimed | Phase::Dispatched) => return Err(Refusal::later("the job is not dispatched yet")),
+            (None, Phase::Waiting | Phase::Claimed | Phase::Dispatched) => {
+                return Err(Refusal::later("the job is not dispatched yet"));
+            }
         },
         Tracked::Done(done) => done.build,
         Tracked::Not => return Err(Refusal::later("the job is not dispatched yet")),

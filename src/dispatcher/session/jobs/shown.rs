@@ -29,7 +29,7 @@ pub(super) fn open(name: &JobName, claim: &ClaimId, record: &Record, config: Opt
     let (state, reason) = how_far(record);
     let outcome = match &record.phase {
         Phase::Ended { outcome } => Some(outcome),
-        Phase::Held | Phase::Claimed | Phase::Dispatched => None,
+        Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => None,
     };
     let is_service = record.job.as_ref().is_some_and(|job| job.service);
     let serves = is_service && outcome.is_none();
@@ -53,7 +53,7 @@ fn how_far(record: &Record) -> (JobState, String) {
             return (outcome.into(), status::sentence(outcome, took));
         }
         (Phase::Held, _) => (JobState::Held, "waiting for approval".to_owned()),
-        (Phase::Claimed, _) => (JobState::Claimed, String::new()),
+        (Phase::Waiting | Phase::Claimed, _) => (JobState::Claimed, String::new()),
         (Phase::Dispatched, None) => (JobState::Queued, String::new()),
         (Phase::Dispatched, Some(verdict)) => (verdict.into(), reason(verdict)),
     };

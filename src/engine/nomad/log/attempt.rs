@@ -94,6 +94,7 @@ pub(super) fn never(verdict: &Verdict, task: &str) -> String {
         Outcome::Expired => "Nomad no longer knows this build, and its log went with it".to_owned(),
         Outcome::Infra { reason } => format!("the task {task} never started: {reason}"),
         Outcome::Lost { reason } => format!("the task {task} never started: {reason}"),
+        Outcome::Skipped { reason } => format!("the build was skipped: {reason}"),
         Outcome::Cancelled { .. } | Outcome::Timeout => format!("the build was stopped before its task {task} started"),
         Outcome::Success | Outcome::Failure { .. } | Outcome::Oom { .. } => format!("the task {task} never started"),
     }
