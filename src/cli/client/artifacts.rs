@@ -1,15 +1,51 @@
 //! `albatros artifacts BUILD ARTIFACT`: bytes to standard output or to a file, which is there when it is whole and right.
 
 use std::io::{IsTerminal as _, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use reqwest::Response;
 use sha2::{Digest as _, Sha256};
 
-use super::ClientError;
+use super::{ClientError, Server, path, show};
 use crate::api::albatros::{Albatros, AlbatrosError};
+use crate::cli::exit::Exit;
+use crate::cli::settings::Environment;
 
-pub(super) async fn get(albatros: &Albatros, path: &[&str], output: Option<&Path>) -> Result<(), ClientError> {
+/// List what a build has left, or get one artifact of it
+#[derive(Debug, Args)]
+pub(crate) struct ArtifactsArgs {
+    #[command(flatten)]
+    server: Server,
+    /// The build's id
+    build: String,
+    /// Which one; without it they are listed
+    artifact: Option<String>,
+    /// A single file out of an archive
+    path: Option<String>,
+    /// Where to put it, instead of standard output
+    #[arg(short, long, value_name = "FILE", requires = "artifact")]
+    output: Option<PathBuf>,
+}
+
+impl ArtifactsArgs {
+    pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, ClientError> {
+        let albatros = self.server.connect(env)?;
+        let build = path(&self.build)?.build()?;
+        let mut address = build.segments();
+        match &self.artifact {
+            None => show::artifacts(&albatros.artifacts(&address).await?, self.server.json)?,
+            Some(artifact) => {
+                address.extend(["artifacts", artifact]);
+                address.extend(self.path.iter().flat_map(|within| within.split('/')));
+                get(&albatros, &address, self.output.as_deref()).await?;
+            }
+        }
+        Ok(Exit::Success)
+    }
+}
+
+async fn get(albatros: &Albatros, path: &[&str], output: Option<&Path>) -> Result<(), ClientError> {
     if output.is_none() && std::io::stdout().is_terminal() {
         return Err(ClientError::Usage("this is a file, and may be any bytes: name one with -o FILE".to_owned()));
     }
