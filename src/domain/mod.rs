@@ -16,6 +16,7 @@ pub mod duration;
 pub mod elf;
 pub mod event;
 pub mod explain;
+pub mod finding;
 pub mod git_ref;
 pub mod grant;
 pub mod history;
