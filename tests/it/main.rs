@@ -22,6 +22,7 @@ mod fake_nomad;
 mod follower_course;
 mod follower_takeover;
 mod forge;
+mod forge_changes;
 mod group;
 mod job_files;
 mod layers;

@@ -1,6 +1,7 @@
-//! Gitea, Forgejo and GitHub: commit statuses and what a ref holds.
+//! Gitea, Forgejo and GitHub: commit statuses, what a ref holds, and what a change touches.
 
 mod call;
+mod changes;
 mod gitea;
 mod github;
 
@@ -14,6 +15,8 @@ use crate::domain::id::CommitSha;
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::secret::Secret;
 use crate::domain::status::{Listed, State};
+
+pub use changes::{Changed, Range};
 
 /// GitHub refuses a longer description; Gitea would keep it, but shows no more either.
 pub const DESCRIPTION_LIMIT: usize = 140;
@@ -187,16 +190,28 @@ impl Forge {
         if head == *commit {
             return Ok(true);
         }
-        let range = format!("{head}...{commit}");
-        let answer = self.get(&["compare", &range], &[("per_page", "1".to_owned())]).await?;
+        let Some(nothing_new) = self.brings_nothing(&head, commit).await? else { return Ok(false) };
+        match self.kind {
+            // Seen: a history that has nothing in common with the ref's brings nothing either, in neither direction.
+            ForgeKind::Gitea if nothing_new => Ok(self.brings_nothing(commit, &head).await? == Some(false)),
+            ForgeKind::Gitea | ForgeKind::Github => Ok(nothing_new),
+        }
+    }
+
+    /// Whether `head` has no commit that `base` has not, as the forge says; none where it does not know one of them.
+    async fn brings_nothing(&self, base: &CommitSha, head: &CommitSha) -> Result<Option<bool>, ForgeError> {
+        let word = |name: &'static str, value: &str| (name, value.to_owned());
+        let spare = [word("per_page", "1"), word("files", "false"), word("verification", "false")];
+        let answer = self.get(&["compare", &format!("{base}...{head}")], &spare).await?;
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
-            return Ok(false);
+            return Ok(None);
         }
         let answer = call::accepted(answer, "compare commits")?;
         match self.kind {
             ForgeKind::Gitea => gitea::nothing_new(&answer),
             ForgeKind::Github => github::nothing_new(&answer),
         }
+        .map(Some)
     }
 }
 

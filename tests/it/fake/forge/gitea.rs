@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Refusal, Repo, Status, Store, parse_status};
+use super::{Refusal, Repo, Status, Store, changes, parse_status};
 use crate::fake::wire::{self, Call};
 
 fn problem(code: u16, message: &str) -> Response {
@@ -51,10 +51,26 @@ pub(super) fn answer(store: &mut Store, call: &Call, name: &str, rest: &[&str]) 
             None => not_found(),
         },
         (false, ["git", "commits", sha]) => match repo.resolve(sha) {
-            Some(sha) => wire::json(200, &json!({"sha": sha, "created": "2026-11-21T13:07:36Z"})),
+            Some(sha) => {
+                let message = repo.messages.get(&sha).cloned().unwrap_or_default();
+                let commit = json!({"message": message});
+                wire::json(200, &json!({"sha": sha, "created": "2026-11-21T13:07:36Z", "commit": commit}))
+            }
             None => problem(404, &format!("commit doesn't exist: {sha}")),
         },
         (false, ["git", "refs", path @ ..]) => refs(repo, &path.join("/")),
+        (false, ["pulls", number, rest @ ..]) => {
+            match (number.parse().ok().and_then(|number| Some((number, repo.pulls.get(&number)?))), rest) {
+                (Some((number, pull)), []) => changes::pull(number, pull),
+                (Some((_, pull)), ["files"]) => {
+                    let asked = call.param("limit").and_then(|limit| limit.parse().ok()).unwrap_or(30);
+                    let mut page = changes::pull_files(pull, call, asked.clamp(1, 50));
+                    page.headers_mut().insert("x-total-count", pull.files.len().into());
+                    page
+                }
+                _ => not_found(),
+            }
+        }
         (false, ["compare", ends @ ..]) => compare(repo, &ends.join("/")),
         (false, ["statuses", sha]) | (false, ["commits", sha, "statuses"]) => {
             list(store, call, name, sha).unwrap_or_else(not_found)
@@ -99,8 +115,11 @@ fn compare(repo: &Repo, ends: &str) -> Response {
     let (Some(base), Some(head)) = (repo.resolve(base), repo.resolve(head)) else {
         return not_found();
     };
-    let (ahead, _) = repo.distance(&base, &head);
-    wire::json(200, &json!({"total_commits": ahead, "commits": []}))
+    // Seen: two histories without a common commit compare as if nothing were between them.
+    let related = !repo.history(&base).is_disjoint(&repo.history(&head));
+    let commits = if related { repo.between(&base, &head) } else { Vec::new() };
+    let commits: Vec<Value> = commits.iter().map(|sha| repo.gitea_commit(sha)).collect();
+    wire::json(200, &json!({"total_commits": commits.len(), "commits": commits}))
 }
 
 /// Oldest first unless `sort=recentupdate`; `limit` has no effect (seen).

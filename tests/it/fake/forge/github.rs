@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Refusal, Repo, Status, Store, parse_status};
+use super::{Refusal, Repo, Status, Store, changes, parse_status};
 use crate::fake::wire::{self, Call};
 
 fn problem(code: u16, message: &str) -> Response {
@@ -45,6 +45,23 @@ pub(super) fn answer(store: &mut Store, call: &Call, name: &str, rest: &[&str]) 
             Some(sha) => wire::json(200, &json!({"sha": sha})),
             None => problem(422, &format!("No commit found for SHA: {sha}")),
         },
+        (false, ["git", "commits", sha]) => match repo.resolve(sha) {
+            Some(sha) => {
+                let message = repo.messages.get(&sha).cloned().unwrap_or_default();
+                wire::json(200, &json!({"sha": sha, "message": message}))
+            }
+            None => problem(404, "Not Found"),
+        },
+        (false, ["pulls", number, rest @ ..]) => {
+            match (number.parse().ok().and_then(|number| Some((number, repo.pulls.get(&number)?))), rest) {
+                (Some((number, pull)), []) => changes::pull(number, pull),
+                (Some((_, pull)), ["files"]) => {
+                    let asked = call.param("per_page").and_then(|size| size.parse().ok()).unwrap_or(30);
+                    changes::pull_files(pull, call, asked.clamp(1, 100))
+                }
+                _ => problem(404, "Not Found"),
+            }
+        }
         (false, ["compare", ends @ ..]) => compare(repo, &ends.join("/")),
         (false, ["commits", sha, "statuses"]) => list(store, call, name, sha),
         _ => problem(404, "Not Found"),
@@ -92,7 +109,11 @@ fn compare(repo: &Repo, ends: &str) -> Response {
         (_, 0) => "ahead",
         _ => "diverged",
     };
-    wire::json(200, &json!({"status": status, "ahead_by": ahead, "behind_by": behind, "total_commits": ahead}))
+    let counts = json!({
+        "status": status, "ahead_by": ahead, "behind_by": behind, "total_commits": ahead,
+        "files": repo.compared_files(&base, &head),
+    });
+    wire::json(200, &counts)
 }
 
 /// Newest first, in pages.

@@ -1,5 +1,6 @@
 //! A forge: repositories with their history, and the statuses it was sent; Gitea 1.25's API and GitHub's.
 
+mod changes;
 mod gitea;
 mod github;
 
@@ -38,6 +39,16 @@ struct Repo {
     branches: BTreeMap<String, String>,
     tags: BTreeMap<String, String>,
     parents: BTreeMap<String, Option<String>>,
+    /// By commit: each file, as `name` or `old -> new`.
+    files: BTreeMap<String, Vec<String>>,
+    messages: BTreeMap<String, String>,
+    pulls: BTreeMap<u64, Pull>,
+}
+
+#[derive(Debug)]
+struct Pull {
+    head: String,
+    files: Vec<String>,
 }
 
 #[derive(Debug, Default)]
@@ -116,6 +127,26 @@ impl Forge {
         });
     }
 
+    /// The files that a commit touches: `name`, or `old -> new`.
+    pub(crate) fn touches(&self, repo: &str, sha: &str, files: &[&str]) {
+        let files = files.iter().map(|&file| file.to_owned()).collect();
+        self.change(|store| store.repos.entry(repo.to_owned()).or_default().files.insert(sha.to_owned(), files));
+    }
+
+    /// A commit's message.
+    pub(crate) fn says(&self, repo: &str, sha: &str, message: &str) {
+        let (sha, message) = (sha.to_owned(), message.to_owned());
+        self.change(|store| store.repos.entry(repo.to_owned()).or_default().messages.insert(sha, message));
+    }
+
+    /// A pull request's head, and what it touches.
+    pub(crate) fn pull(&self, repo: &str, number: u64, head: &str, files: &[&str]) {
+        self.commit(repo, head);
+        let files = files.iter().map(|&file| file.to_owned()).collect();
+        let pull = Pull { head: head.to_owned(), files };
+        self.change(|store| store.repos.entry(repo.to_owned()).or_default().pulls.insert(number, pull));
+    }
+
     /// A tag on a commit.
     pub(crate) fn tag(&self, repo: &str, tag: &str, sha: &str) {
         self.change(|store| {
@@ -174,6 +205,17 @@ impl Repo {
             return Some(id);
         }
         self.branches.get(name).or_else(|| self.tags.get(name)).cloned()
+    }
+
+    /// What `head` has and `base` has not, newest first.
+    fn between(&self, base: &str, head: &str) -> Vec<String> {
+        let base = self.history(base);
+        let (mut found, mut next) = (Vec::new(), Some(head.to_owned()));
+        while let Some(one) = next.filter(|one| !base.contains(one)) {
+            next = self.parents.get(&one).cloned().flatten();
+            found.push(one);
+        }
+        found
     }
 
     fn history(&self, head: &str) -> BTreeSet<String> {
