@@ -18,7 +18,7 @@ pub(crate) struct ExecArgs {}
 impl ExecArgs {
     /// Runs a build's `.albatros`; the exit code is the script's, 125 where nothing could be prepared for it.
     pub(crate) fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
-        let not_prepared = |error: &dyn std::error::Error| complain(error, Exit::Code(exec::NOT_PREPARED));
+        let not_prepared = |error: &(dyn std::error::Error + 'static)| complain(error, Exit::Code(exec::NOT_PREPARED));
         let settings = match ExecSettings::read(vars) {
             Ok(settings) => settings,
             Err(error) => return not_prepared(&error),

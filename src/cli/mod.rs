@@ -2,6 +2,7 @@
 
 mod build;
 mod client;
+mod completions;
 mod controller;
 mod dev;
 mod exec;
@@ -15,10 +16,11 @@ mod serve;
 pub mod settings;
 mod sidecar;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use build::BuildVerb;
 use client::ClientVerb;
+use completions::CompletionsArgs;
 use controller::ControllerArgs;
 use dev::DevArgs;
 use exec::{ExecArgs, SuperviseArgs};
@@ -59,6 +61,8 @@ enum Verb {
     #[command(flatten)]
     Client(ClientVerb),
     Explain(explain::ExplainArgs),
+    /// Print what a shell needs to complete verbs and options
+    Completions(CompletionsArgs),
 }
 
 /// Parses what was typed and runs it. Says on standard error what went wrong.
@@ -81,6 +85,10 @@ pub fn main() -> Exit {
         Some(Verb::Serve(args)) => roles(serve::run(args)),
         Some(Verb::Explain(args)) => match explain::run(&args) {
             Ok(code) => Exit::Code(code),
+            Err(error) => complain(&error, Exit::Infra),
+        },
+        Some(Verb::Completions(args)) => match args.run(Cli::command()) {
+            Ok(()) => Exit::Success,
             Err(error) => complain(&error, Exit::Infra),
         },
         Some(Verb::Dev(args)) => {
@@ -135,16 +143,26 @@ fn in_build(role: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-/// An error and its causes, on one line of standard error.
-fn complain(error: &dyn std::error::Error, exit: Exit) -> Exit {
+/// An error and its causes, on one line of standard error; nothing where a reader such as `head` has what it wanted.
+fn complain(error: &(dyn std::error::Error + 'static), exit: Exit) -> Exit {
     let mut line = format!("albatros: {error}");
+    if is_broken_pipe(error) {
+        return exit;
+    }
     let mut cause = error.source();
     while let Some(error) = cause {
+        if is_broken_pipe(error) {
+            return exit;
+        }
         line.push_str(&format!(": {error}"));
         cause = error.source();
     }
     say(&line);
     exit
+}
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 fn say(line: &str) {

@@ -26,7 +26,8 @@ enum SidecarVerb {
 impl SidecarArgs {
     /// Runs the task; the exit code is 0 or one of [`Ended`].
     pub(crate) fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
-        let wrong = |error: &dyn std::error::Error| complain(error, Exit::Code(Ended::WrongSettings.code()));
+        let wrong =
+            |error: &(dyn std::error::Error + 'static)| complain(error, Exit::Code(Ended::WrongSettings.code()));
         match self.verb {
             Some(SidecarVerb::Prepare) => match PrepareSettings::read(vars) {
                 Ok(settings) => in_build(async { Exit::Code(prepare::run(&settings).await) }),

@@ -35,3 +35,4 @@ mod registry_samples;
 mod run;
 mod server;
 mod tls;
+mod typed;
