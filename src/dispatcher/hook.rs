@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 
 use super::answer::{Answer, Problem};
 use super::claim::Submission;
 use super::metrics::{HookLabel, HookResult};
 use super::{App, SharedApp, claim, held};
-use crate::domain::delivery::{self, Class, DeliveryError, Incoming};
+use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
 use crate::domain::event::Event;
 use crate::domain::plan::{self, Asked, Planned};
 use crate::domain::repo_url::RepoUrl;
@@ -58,6 +59,10 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
         decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
     match step {
         Step::Ignored(reason) => Ok((HookResult::Ignored, Answer::ignored(&reason))),
+        Step::Tested(tested) => {
+            app.tests.note(app, &tested, answer_by).await;
+            Ok((HookResult::Ignored, Answer::ignored(delivery::TEST)))
+        }
         Step::PullClosed { canonical, number, reason } => {
             let end = tokio::time::timeout_at(answer_by, held::end_of_pull(app, &canonical, number, None)).await;
             end.map_err(|_elapsed| Problem::unavailable("what is held could not be ended in time; deliver again"))??;
@@ -79,6 +84,7 @@ fn text_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Problem> {
 
 enum Step {
     Ignored(String),
+    Tested(Tested),
     PullClosed { canonical: String, number: u64, reason: String },
     Submit(Box<Submission>),
 }
@@ -94,6 +100,10 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     let event = delivery::parse(incoming, &verified)?;
     let change = match event {
         Event::Ignored { reason, .. } => return Ok(Step::Ignored(reason)),
+        Event::Test => {
+            let origin = Origin::of(incoming).map_err(DeliveryError::from)?;
+            return Ok(Step::Tested(Tested::new(url.canonical(), Timestamp::now(), origin)));
+        }
         Event::PullClosed { number, reason } => {
             return Ok(Step::PullClosed { canonical: url.canonical().to_owned(), number, reason });
         }

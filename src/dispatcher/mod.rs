@@ -29,6 +29,7 @@ mod refusals;
 mod routes;
 mod session;
 mod shared;
+mod tested;
 mod trigger;
 mod verdict;
 mod view;
@@ -60,6 +61,7 @@ use logs::LogHub;
 use metrics::Metrics;
 use refusals::Refusals;
 use session::Sessions;
+use tested::Tests;
 
 /// What `serve` was told, after parsing; `cli::settings` makes it.
 #[derive(Debug, Clone)]
@@ -112,6 +114,7 @@ pub struct App {
     pub(crate) blobs: Blobs,
     pub(crate) turns: history::Turns,
     pub(crate) changes: Changes,
+    pub(crate) tests: Tests,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -158,6 +161,7 @@ impl App {
             blobs: Blobs::default(),
             turns: history::Turns::default(),
             changes: Changes::default(),
+            tests: Tests::default(),
             shutdown,
         })
     }

@@ -97,6 +97,8 @@ pub enum Event {
         /// The sentence for people.
         reason: String,
     },
+    /// A forge tries whether the hook works: never a build. Answered as ignored.
+    Test,
     /// Nothing to do, and why.
     Ignored {
         /// The kind, where the delivery is of one that is built.

@@ -8,6 +8,7 @@ mod files;
 use std::time::Duration;
 
 use crate::domain::config::RepoConfig;
+use crate::domain::delivery::Tested;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record};
 use crate::domain::repo_url::RepoUrl;
@@ -272,6 +273,14 @@ impl Registry {
     /// When the backend does not answer; it then ends by itself.
     pub async fn release(&self, lease: &Lease) -> Result<(), RegistryError> {
         each!(self, release(lease))
+    }
+
+    /// Keeps the newest test delivery of a repository; of an earlier one nothing is left.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was written.
+    pub async fn keep_tested(&self, tested: &Tested) -> Result<(), RegistryError> {
+        each!(self, keep_tested(tested))
     }
 
     /// The rights that are missing, a sentence each; empty when all is well.

@@ -7,6 +7,7 @@
 mod body;
 mod gitea;
 mod github;
+mod origin;
 mod pull;
 mod push;
 #[cfg(test)]
@@ -22,6 +23,10 @@ use super::repo_url::RepoUrlError;
 use super::verify::Verified;
 
 pub use body::{json_text, peek};
+pub use origin::{Origin, Tested};
+
+/// What a test delivery is answered.
+pub const TEST: &str = "a test delivery, all is well";
 
 /// A request as it came over the wire, nothing of it trusted.
 #[derive(Debug, Clone, Copy)]
@@ -154,18 +159,26 @@ fn event_name<'a>(incoming: &Incoming<'a>) -> Result<Option<(Forge, &'a str)>, D
 pub fn parse(incoming: &Incoming<'_>, verified: &Verified<'_>) -> Result<Event, DeliveryError> {
     let json = verified.bytes();
     match event_name(incoming)? {
-        None | Some((Forge::Gitea, "push")) => push::read(json),
-        Some((Forge::Github, "push")) => push::read(json),
+        None => push::read(json),
+        Some((_, "push")) => push::read(json).map(or_test),
+        Some((_, "ping")) => Ok(Event::Test),
         Some((Forge::Gitea, "pull_request" | "pull_request_sync")) => gitea::pull_request(json),
         Some((Forge::Github, "pull_request")) => github::pull_request(json),
         Some((_, name)) => Ok(other(name)),
     }
 }
 
+/// Gitea's button for a test sends a push that changes nothing, which no push of git does.
+fn or_test(event: Event) -> Event {
+    match event {
+        Event::Change(change) if change.before.eq_ignore_ascii_case(change.commit.as_str()) => Event::Test,
+        Event::Change(_) | Event::PullClosed { .. } | Event::Test | Event::Ignored { .. } => event,
+    }
+}
+
 fn other(name: &str) -> Event {
     let reason = match name {
         "" => "an event without a name is not built".to_owned(),
-        "ping" => "ping: the hook works".to_owned(),
         "create" => "create: the push itself is built".to_owned(),
         "delete" => "delete: a ref was deleted, there is nothing to build".to_owned(),
         "status" => "status: a commit status is no change".to_owned(),

@@ -134,6 +134,7 @@ fn walk(config: &[u8], file: &DeliveryFile, builder: Option<&BuilderFile>) -> Re
         Event::PullClosed { reason, .. } => {
             Ok(Explanation::nothing(Decision::Ignored, Some(EventKind::PullRequest), reason))
         }
+        Event::Test => Ok(Explanation::nothing(Decision::Ignored, None, delivery::TEST)),
         Event::Ignored { kind, reason } => Ok(Explanation::nothing(Decision::Ignored, kind, reason)),
     }
 }

@@ -6,6 +6,7 @@
 //! | `<prefix>-builds/open/<claim>` | changes in flight |
 //! | `<prefix>-builds/done/<claim>` | ended ones |
 //! | `<prefix>-builds/report/<claim>` | what their scripts have reported |
+//! | `<prefix>-builds/tests/<SHA-256 of the canonical address>` | the newest test delivery of its webhook |
 //! | `<prefix>-builds/lock` | the follower's lock |
 
 mod claims;
@@ -19,9 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
 
 use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written};
 use crate::api::consul::{Consistency, Consul, ConsulError, Pair};
+use crate::domain::delivery::Tested;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record, VERSION};
 use crate::domain::repo_url::RepoUrl;
@@ -207,6 +210,12 @@ impl ConsulRegistry {
         Ok(self.consul.destroy_session(&lease.session).await?)
     }
 
+    pub(super) async fn keep_tested(&self, tested: &Tested) -> Result<(), RegistryError> {
+        let (key, value) = (tested_key(&self.prefix, &tested.canonical), encode(tested)?);
+        self.consul.put(&key, value.into(), None, 0).await?;
+        Ok(())
+    }
+
     pub(super) async fn check(&self) -> Result<Vec<String>, RegistryError> {
         rights::missing(self).await
     }
@@ -224,6 +233,11 @@ impl ConsulRegistry {
         })
         .ok()
     }
+}
+
+/// Where the newest test delivery of a repository is kept: the address itself may be longer than a key.
+pub(super) fn tested_key(prefix: &str, canonical: &str) -> String {
+    format!("{prefix}-builds/tests/{}", hex::encode(Sha256::digest(canonical.as_bytes())))
 }
 
 fn read_record(pair: &Pair) -> Result<Stored<Record>, RegistryError> {

@@ -23,4 +23,5 @@ mod replayed;
 pub(super) mod session;
 mod strangers;
 mod takeover;
+mod tested;
 mod trouble;
