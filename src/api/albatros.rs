@@ -1,5 +1,6 @@
 //! Albatros's own HTTP surface, as the client verbs use it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
@@ -53,12 +54,12 @@ pub struct Albatros {
 }
 
 impl Albatros {
-    /// A client of the server at `base`.
+    /// A client of the server at `base`, which may be certified by the authority in the file `ca`.
     ///
     /// # Errors
-    /// When no HTTP client can be made.
-    pub fn new(base: Url, token: Option<Secret>) -> Result<Self, AlbatrosError> {
-        Ok(Self { base, token, client: forge_client(None)? })
+    /// When `ca` cannot be read, or no HTTP client can be made.
+    pub fn new(base: Url, token: Option<Secret>, ca: Option<&Path>) -> Result<Self, AlbatrosError> {
+        Ok(Self { base, token, client: forge_client(ca)? })
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {

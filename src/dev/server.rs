@@ -228,5 +228,5 @@ fn interrupted() -> Result<impl Future<Output = ()>, DevError> {
 /// A client of our own server.
 pub(super) fn client(base: &str, token: Option<Secret>) -> Result<Albatros, DevError> {
     let base = Url::parse(base).map_err(|_error| AlbatrosError::Strange(base.to_owned()))?;
-    Ok(Albatros::new(base, token)?)
+    Ok(Albatros::new(base, token, None)?)
 }

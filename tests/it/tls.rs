@@ -24,6 +24,13 @@ struct Site {
     server: tokio::task::JoinHandle<()>,
 }
 
+/// Whom a server takes.
+#[derive(Clone, Copy)]
+enum Clients {
+    Certified,
+    Anybody,
+}
+
 impl Drop for Site {
     fn drop(&mut self) {
         self.server.abort();
@@ -31,8 +38,12 @@ impl Drop for Site {
 }
 
 impl Site {
-    /// The server's certificate holds `name` only.
+    /// The server's certificate holds `name` only, and it wants one of the client.
     async fn start(name: &str) -> Self {
+        Self::with(name, Clients::Certified).await
+    }
+
+    async fn with(name: &str, clients: Clients) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -53,10 +64,14 @@ impl Site {
         let (certificate, key) = leaf(name);
         let mut roots = RootCertStore::empty();
         roots.add(ca.der().clone()).unwrap();
-        let clients = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let chain = vec![certificate.der().clone()];
-        let config = ServerConfig::builder().with_client_cert_verifier(clients).with_single_cert(chain, key).unwrap();
+        let config = match clients {
+            Clients::Certified => ServerConfig::builder().with_client_cert_verifier(verifier),
+            Clients::Anybody => ServerConfig::builder().with_no_client_auth(),
+        };
+        let config = config.with_single_cert(chain, key).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(config))));
@@ -169,4 +184,30 @@ async fn a_socket_file_is_spoken_to_in_plain_http() {
     let request = endpoint.request(Method::GET, &["v1", "kv", "a/b"], Some(Duration::from_secs(10))).unwrap();
     assert_eq!(endpoint.call(request, 10).await.unwrap().words(), "ok");
     assert!(server.await.unwrap().starts_with("GET /v1/kv/a%2Fb HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn a_verb_takes_the_server_s_authority_from_its_own_flag_or_the_environment() {
+    let site = Site::with("127.0.0.1", Clients::Anybody).await;
+    let list = async |flag: Option<&Path>, variable: Option<&Path>| {
+        let mut verb = tokio::process::Command::new(env!("CARGO_BIN_EXE_albatros"));
+        verb.args(["list", "--url", &format!("https://127.0.0.1:{}", site.port)]).env_clear().kill_on_drop(true);
+        if let Some(file) = flag {
+            verb.arg("--cacert").arg(file);
+        }
+        if let Some(file) = variable {
+            verb.env("ALBATROS_CACERT", file);
+        }
+        String::from_utf8(verb.output().await.unwrap().stderr).unwrap()
+    };
+    let ca = site.file("ca.pem");
+    // It is no Albatros that answers, but it does answer.
+    for (flag, variable) in [(Some(&*ca), None), (None, Some(&*ca)), (Some(&*ca), Some(Path::new("/none")))] {
+        let said = list(flag, variable).await;
+        assert!(said.contains("the answer is not one of Albatros"), "{said}");
+    }
+    let said = list(None, None).await;
+    assert!(said.contains("does not answer"), "{said}");
+    let said = list(Some(Path::new("/none/ca.pem")), None).await;
+    assert!(said.contains("/none/ca.pem"), "{said}");
 }

@@ -29,6 +29,9 @@ pub(super) struct Server {
     /// A file that holds the token for what is private and for cancel, approve and trigger (also ALBATROS_TOKEN)
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// An authority to trust for the server, beside the public ones (also ALBATROS_CACERT)
+    #[arg(long, value_name = "FILE")]
+    cacert: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -101,7 +104,8 @@ impl Server {
             }
             None => env("ALBATROS_TOKEN"),
         };
-        Ok(Albatros::new(url, token.filter(|token| !token.is_empty()).map(Secret::new))?)
+        let ca = self.cacert.clone().or_else(|| env("ALBATROS_CACERT").filter(|ca| !ca.is_empty()).map(PathBuf::from));
+        Ok(Albatros::new(url, token.filter(|token| !token.is_empty()).map(Secret::new), ca.as_deref())?)
     }
 }
 
