@@ -21,8 +21,8 @@ const SCRIPT: Limits = Limits {
     headers_within: Duration::from_secs(10),
     taken_within: Duration::from_secs(30),
     connections: 128,
-    // Four times what any request of ours has for headers; with all connections full it is 2 MiB.
-    buffer: Some(16 * 1024),
+    // An artifact goes through in pieces of this; with all connections full it is 16 MiB.
+    buffer: Some(128 * 1024),
     drain: Duration::from_millis(400),
 };
 /// Few ask here, and those are ours.
