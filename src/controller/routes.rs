@@ -9,6 +9,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
 use super::{blobs, build, events, finish, jobs, log, params, report};
+use crate::domain::blob::BlobKind;
 
 /// The routes of one door.
 pub(super) fn routes(door: Door) -> Router {
@@ -34,8 +35,8 @@ fn shared() -> Router<Door> {
         .route("/v1/log/{stream}/{offset}", put(log::put))
         .route("/v1/log/{stream}/end", post(log::end))
         .route("/v1/artifacts", get(blobs::list))
-        .route("/v1/artifacts/{id}", get(blobs::read_artifact).head(blobs::head_artifact).put(blobs::write_artifact))
-        .route("/v1/caches/{id}", get(blobs::read_cache).head(blobs::head_cache).put(blobs::write_cache))
+        .route("/v1/artifacts/{id}", blobs::one(BlobKind::Artifact))
+        .route("/v1/caches/{id}", blobs::one(BlobKind::Cache))
         .route("/v1/saves", get(blobs::declared).post(blobs::declare))
         .route("/v1/saves/due", get(blobs::due))
         .route("/v1/saves/done", post(blobs::done))

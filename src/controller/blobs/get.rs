@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use axum::response::Response;
@@ -22,59 +22,23 @@ use crate::domain::blob::{BlobKind, Manifest};
 /// No byte comes for so long: the answer is broken off, and whoever reads it tries again.
 const STILL: Duration = Duration::from_secs(60);
 
-/// `GET /v1/artifacts/{id}`
-pub(in crate::controller) async fn read_artifact(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    read(asked, (BlobKind::Artifact, &id), query).await
-}
-
-/// `GET /v1/caches/{id}`
-pub(in crate::controller) async fn read_cache(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    read(asked, (BlobKind::Cache, &id), query).await
-}
-
-/// `HEAD /v1/artifacts/{id}`
-pub(in crate::controller) async fn head_artifact(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    head(asked, (BlobKind::Artifact, &id), query).await
-}
-
-/// `HEAD /v1/caches/{id}`
-pub(in crate::controller) async fn head_cache(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, Refusal> {
-    head(asked, (BlobKind::Cache, &id), query).await
-}
-
 /// `GET /v1/artifacts`
 pub(in crate::controller) async fn list(
     Either { app, .. }: Either,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Vec<Manifest>>, Refusal> {
-    let keeper = app.keeper().await?;
+    let keeper = app.link().await?;
     let wanted = ask::wanted(BlobKind::Artifact, query.as_deref())?;
     let listed = keeper.server.artifacts(keeper.session(), &wanted).await;
     listed.map(Json).map_err(|error| refused(&error))
 }
 
-async fn head(
+pub(super) async fn head(
     Either { app, .. }: Either,
     (kind, id): (BlobKind, &str),
     query: Option<String>,
 ) -> Result<Response, Refusal> {
-    let keeper = app.keeper().await?;
+    let keeper = app.link().await?;
     let (id, wanted) = (ask::id(id)?, ask::wanted(kind, query.as_deref())?);
     let label = keeper.server.blob_label(keeper.session(), (kind, &id), &wanted).await;
     let label = label.map_err(|error| refused(&error))?;
@@ -83,12 +47,12 @@ async fn head(
     Ok(response)
 }
 
-async fn read(
+pub(super) async fn read(
     Either { app, .. }: Either,
     (kind, id): (BlobKind, &str),
     query: Option<String>,
 ) -> Result<Response, Refusal> {
-    let keeper = app.keeper().await?;
+    let keeper = app.link().await?;
     let (id, wanted) = (ask::id(id)?, ask::wanted(kind, query.as_deref())?);
     let place = app.blobs.place().await?;
     let found = keeper.server.blob(keeper.session(), (kind, &id), &wanted).await;

@@ -17,22 +17,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::App;
+use super::access::{Door, Either};
 use super::answer::Refusal;
-use super::session::Decided;
 use super::upstream::Upstream;
 use crate::api::session::SessionError;
 use crate::api::session::blobs::Session;
+use crate::domain::blob::BlobKind;
 use crate::domain::label::Label;
 use crate::domain::problem;
 
-pub(super) use get::{head_artifact, head_cache, list, read_artifact, read_cache};
-pub(super) use put::{write_artifact, write_cache};
+pub(super) use get::list;
 pub(super) use saves::{Saves, declare, declared, done, due};
 
 /// Uploads and downloads at once; each costs two connections and some pieces of memory.
@@ -70,15 +72,17 @@ impl Upstream {
     }
 }
 
-impl App {
-    /// serve, for a build that has a session there.
-    async fn keeper(&self) -> Result<&Upstream, Refusal> {
-        let none = |why: &str| Refusal::forbidden(format!("this build keeps nothing: {why}"));
-        match self.decided().await? {
-            Decided::Without(reason) => Err(none(&reason)),
-            Decided::Granted(_) => self.upstream.as_ref().ok_or_else(|| none("its session is of this machine alone")),
-        }
-    }
+/// `PUT|GET|HEAD /v1/{artifacts|caches}/{id}`
+pub(super) fn one(kind: BlobKind) -> MethodRouter<Door> {
+    type Asked = (Path<String>, RawQuery);
+    let read =
+        move |by: Either, (Path(id), RawQuery(query)): Asked| async move { get::read(by, (kind, &id), query).await };
+    let head =
+        move |by: Either, (Path(id), RawQuery(query)): Asked| async move { get::head(by, (kind, &id), query).await };
+    let write = move |by: Either, (Path(id), RawQuery(query)): Asked, headers: HeaderMap, body: Body| async move {
+        put::write(by.app, (kind, &id), query, &headers, body).await
+    };
+    routing::get(read).head(head).put(write)
 }
 
 /// What serve's refusal means for who asked.

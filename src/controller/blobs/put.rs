@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, RawQuery};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -18,7 +17,6 @@ use super::{Refusal, ask, labelled, refused};
 use crate::api::session::SessionError;
 use crate::api::session::blobs::{Begun, Commit, Wanted};
 use crate::controller::SharedApp;
-use crate::controller::access::Either;
 use crate::controller::body::{content_type, discard};
 use crate::controller::exchange::Pause;
 use crate::controller::upstream::Upstream;
@@ -33,29 +31,7 @@ const SPOOL_MOST: u64 = 5 << 30;
 /// How long one of these waits for the other.
 const SPOOL_PLACE_WITHIN: Duration = Duration::from_secs(300);
 
-/// `PUT /v1/artifacts/{id}`
-pub(in crate::controller) async fn write_artifact(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
-    write(asked.app, (BlobKind::Artifact, &id), query, &headers, body).await
-}
-
-/// `PUT /v1/caches/{id}`
-pub(in crate::controller) async fn write_cache(
-    asked: Either,
-    Path(id): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Refusal> {
-    write(asked.app, (BlobKind::Cache, &id), query, &headers, body).await
-}
-
-async fn write(
+pub(super) async fn write(
     app: SharedApp,
     (kind, id): (BlobKind, &str),
     query: Option<String>,
@@ -94,7 +70,7 @@ async fn start(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Start, Refusal> {
-    let keeper = app.keeper().await?;
+    let keeper = app.link().await?;
     let (id, name) = (ask::id(id)?, ask::name(query)?);
     let packing = Packing::of_media_type(&content_type(headers));
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
@@ -125,7 +101,7 @@ struct Upload {
 
 impl Upload {
     async fn run(self, body: Body) -> Result<Manifest, Refusal> {
-        let keeper = self.app.keeper().await?;
+        let keeper = self.app.link().await?;
         let flow = Arc::new(Flow::default());
         let through = if self.size.is_none() && self.begun.needs_size() {
             self.spooled(keeper, body, &flow).await?

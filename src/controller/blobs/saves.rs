@@ -48,7 +48,7 @@ pub(in crate::controller) async fn declare(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     // A build that keeps nothing learns it now, not when it is over.
-    app.keeper().await?;
+    app.link().await?;
     let bytes = take(body, &headers, BODY).await?;
     let wrong = |error| Refusal::senseless(format!("what is to be kept cannot be read: {error}"));
     let save: Save = serde_json::from_slice(&bytes).map_err(wrong)?;

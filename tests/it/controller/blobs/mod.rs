@@ -109,7 +109,7 @@ async fn no_store_and_no_session_are_told_apart() {
     for line in ["PUT /v1/artifacts/a text/plain", "GET /v1/artifacts", "GET /v1/caches/k", "POST /v1/saves text/x"] {
         let refused = alone.script(line, "x").await;
         assert_eq!(refused.status, 403, "{line}");
-        assert!(detail(&refused).contains("keeps nothing"));
+        assert!(detail(&refused).contains("nothing from serve"));
     }
 }
 
