@@ -18,6 +18,7 @@ use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
 use super::verdict;
 use super::view::{BuildView, JobView};
+use super::waits::{self, Waits};
 use super::{App, SharedApp, session};
 use crate::domain::history::Story;
 use crate::domain::id::{BuildId, ClaimId, JobName};
@@ -147,7 +148,9 @@ pub(crate) async fn one_by_claim(
             shown_by_claim(&app, record.private, &record.repo, &credentials).await?;
             let verdict = match (&record.phase, &record.build) {
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
-                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => BuildView::glance(&record),
+                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => {
+                    waits::glance(&app, &claim, &record).await.map_err(|error| registry_down(&error))?
+                }
                 (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
                     verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
@@ -265,18 +268,19 @@ pub(crate) async fn list(
 async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
     let open = app.known.open(app, Instant::now()).await.map_err(|error| registry_down(&error))?;
     let done = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
+    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
+    let waits = Waits::of(&open, &entries);
     let of_open = open
         .iter()
-        .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &BuildView::glance(&stored.value)));
+        .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &waits.glance(claim, &stored.value)));
     let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
     let of_done = done
         .iter()
         .filter(|(claim, _)| !still_open.contains(claim))
         .map(|(claim, done)| BuildView::of_done(app, claim, done));
     let mut views: Vec<BuildView> = of_open.chain(of_done).filter(|view| query.takes(view)).collect();
-    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
-    let theirs = entries.into_iter().filter(|found| credentials.reads(app, &found.config));
-    let readable: HashSet<String> = theirs.map(|found| found.repo).collect();
+    let theirs = entries.iter().filter(|found| credentials.reads(app, &found.config));
+    let readable: HashSet<&String> = theirs.map(|found| &found.repo).collect();
     let visible = |view: &BuildView| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo));
     views.retain(visible);
     views.sort_by_key(|view| std::cmp::Reverse(view.created));

@@ -33,6 +33,7 @@ mod tested;
 mod trigger;
 mod verdict;
 mod view;
+mod waits;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -23,7 +23,7 @@ use crate::domain::trust;
 use crate::registry::{Entry, Found, RegistryError};
 
 /// Who starts what is triggered; trusted only where this is listed.
-const SENDER: &str = "@trigger";
+const SENDER: &str = Sender::TRIGGER;
 /// A person waits longer than a forge does.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 

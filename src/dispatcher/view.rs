@@ -124,7 +124,8 @@ impl BuildView {
         if matches!(verdict, Verdict::Open { .. }) {
             match record.phase {
                 Phase::Held => (view.state, view.reason) = ("held", "waiting for approval".to_owned()),
-                Phase::Waiting => (view.state, view.reason) = ("waiting", "waiting for its turn".to_owned()),
+                Phase::Waiting if view.reason.is_empty() => "waiting for its turn".clone_into(&mut view.reason),
+                Phase::Waiting => {}
                 Phase::Claimed => (view.state, view.reason) = ("claimed", "waiting for Nomad".to_owned()),
                 Phase::Dispatched | Phase::Ended { .. } => {}
             }

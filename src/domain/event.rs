@@ -38,6 +38,17 @@ pub struct Sender {
     pub id: Option<u64>,
 }
 
+impl Sender {
+    /// Who starts what `trigger`, `retry` and schedules ask for; no forge has such an account.
+    pub const TRIGGER: &'static str = "@trigger";
+
+    /// Whether a person or a schedule asked for it, with a credential of the repository; else a forge told of it.
+    #[must_use]
+    pub fn is_trigger(&self) -> bool {
+        self.login == Self::TRIGGER
+    }
+}
+
 /// Where a pull request's commits come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -42,6 +42,8 @@ pub mod runner;
 pub mod secret;
 pub mod size;
 pub mod status;
+pub mod supersede;
 pub mod times;
 pub mod trust;
+pub mod turn;
 pub mod verify;

@@ -74,6 +74,9 @@ pub struct Record {
     /// When a person approved it, and who says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<Timestamp>,
+    /// When its turn came: it may have waited for longer than a dispatch may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_through: Option<Timestamp>,
     /// How far it is.
     pub phase: Phase,
     /// The child, once known.

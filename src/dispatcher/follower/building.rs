@@ -9,6 +9,7 @@ use super::backoff::Backoff;
 use super::course::{Course, Halt, LOOK_AGAIN, Next};
 use super::queue::Progress;
 use super::waiting::come_back;
+use crate::domain::config::RepoConfig;
 use crate::domain::duration::Span;
 use crate::domain::nomad::Snapshot;
 use crate::domain::outcome::{Outcome, Verdict, judge};
@@ -223,12 +224,11 @@ impl Course {
             Verdict::Queued { .. } | Verdict::Unplaceable { .. } | Verdict::Open { unknown: false, .. } => true,
             Verdict::Preparing | Verdict::Running | Verdict::Open { unknown: true, .. } | Verdict::Ended(_) => false,
         };
-        let waited = now.duration_since(record.approved.unwrap_or(record.created));
-        let left = settings.queue_limit.saturating_sub(Duration::try_from(waited).unwrap_or_default());
+        let left = if waits { self.queue_left(self.config().await?.as_ref()) } else { LOOK_AGAIN };
         if waits && left.is_zero() {
             return Ok(Limit::Over(Stop { why: StopWhy::Queue, by: "Albatros".to_owned(), at: now }));
         }
-        Ok(Limit::Left(if waits { left } else { LOOK_AGAIN }).or_sooner(unknown))
+        Ok(Limit::Left(left).or_sooner(unknown))
     }
 
     /// The configuration's time limit, from the executor's start. The node's clock may be wrong, so it is believed
@@ -250,10 +250,18 @@ impl Course {
     /// broken: then the limits of the builder must do.
     async fn time_limit(&self) -> Result<Option<Span>, Halt> {
         let own = self.stored.value.job.as_ref().and_then(|job| job.timeout);
-        let Ok(url) = self.stored.value.repo.parse() else { return Ok(own) };
+        Ok(match self.config().await? {
+            Some(config) => Some(own.map_or(config.timeout, |own| own.min(config.timeout))),
+            None => own,
+        })
+    }
+
+    /// None where it is gone or broken.
+    async fn config(&self) -> Result<Option<RepoConfig>, Halt> {
+        let Ok(url) = self.stored.value.repo.parse() else { return Ok(None) };
         Ok(match self.shared.app.registry.entry(&url).await? {
-            Entry::Found(found) => Some(own.map_or(found.config.timeout, |own| own.min(found.config.timeout))),
-            Entry::Unknown | Entry::Broken(_) => own,
+            Entry::Found(found) => Some(found.config),
+            Entry::Unknown | Entry::Broken(_) => None,
         })
     }
 }

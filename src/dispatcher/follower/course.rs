@@ -12,6 +12,8 @@ use super::child::Orphan;
 use super::lock::Lock;
 use super::queue::Queue;
 use super::recheck::Recheck;
+use super::supersede::Measure;
+use super::turn::Turn;
 use crate::dispatcher::SharedApp;
 use crate::domain::id::ClaimId;
 use crate::domain::outcome::Outcome;
@@ -35,6 +37,8 @@ pub(super) struct Shared {
     pub(super) lock: Arc<Lock>,
     /// Reads and dispatches at the engine at once: an agent takes 100 connections, and logs need most of them.
     pub(super) engine_turns: Arc<Semaphore>,
+    /// Questions to forges at once, so that a storm of changes is none for them.
+    pub(super) forge_turns: Arc<Semaphore>,
 }
 
 /// What wakes a course from outside.
@@ -43,6 +47,7 @@ pub(super) struct Wakers {
     pub(super) news: watch::Receiver<News>,
     pub(super) poke: Arc<Notify>,
     pub(super) orphan: Arc<Orphan>,
+    pub(super) turn: Arc<Turn>,
 }
 
 /// What to do after a step.
@@ -75,6 +80,9 @@ pub(super) struct Course {
     pub(super) build: super::building::Building,
     /// When this process first saw that it is to be dispatched.
     pub(super) claimed_since: Option<Instant>,
+    /// This process has just let it through: nobody else dispatches it.
+    pub(super) dispatch_at_once: bool,
+    pub(super) measured: Measure,
     /// When this process first saw that it was stopped before there was a build.
     pub(super) stop_seen: Option<Instant>,
     /// Before this no dispatch is tried again.
@@ -99,6 +107,8 @@ impl Course {
             queue,
             build: super::building::Building::default(),
             claimed_since: None,
+            dispatch_at_once: false,
+            measured: Measure::default(),
             stop_seen: None,
             dispatch_after: None,
             dispatch_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
@@ -204,6 +214,10 @@ impl Course {
 
     pub(super) fn orphan(&self) -> &Orphan {
         &self.wakers.orphan
+    }
+
+    pub(super) fn turn(&self) -> &Turn {
+        &self.wakers.turn
     }
 
     /// Reads the record; false when it is gone.

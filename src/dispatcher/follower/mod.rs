@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock ─▶ reign ─▶ course (one an open record) ─▶ waiting: held, claimed ─▶ building ─▶ ending ─▶ done/
-//!           ▲                                        └──────────┴─ queue ─▶ post ─▶ forge
+//!           ▲ └─ turn: which of those that wait go on    └──────────┴─ queue ─▶ post ─▶ forge
 //!    list, hints, time
 //! ```
 //!
@@ -10,6 +10,8 @@
 //! it by compare-and-set under the lock, so the next follower goes on from whatever was written last:
 //! - before or after `dispatch`: the claim is the dispatch's idempotency token, so a repeat finds the same child; past
 //!   the hour, and before any error or cancellation without a child, the engine is asked for a child with this token;
+//! - before or after a turn is given: it is given by the write of `claimed`, which the next follower finds, or has not
+//!   been given;
 //! - before or after `stop` is written: the engine is told only after it, and told again by whoever reads it;
 //! - between a status's intent and its confirmation: it may have arrived. The next follower waits out the lease's
 //!   time, so that a post on its way has arrived too, looks at what the forge has, and posts only what is missing or
@@ -31,6 +33,7 @@ mod post;
 mod queue;
 mod recheck;
 mod reign;
+mod supersede;
 mod turn;
 mod waiting;
 

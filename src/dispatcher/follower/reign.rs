@@ -15,6 +15,7 @@ use super::course::{Course, LOOK_AGAIN, News, Shared, Wakers};
 use super::expiry;
 use super::lock::Lock;
 use super::recheck::Recheck;
+use super::turn::Turn;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::blobs::retention;
 use crate::dispatcher::history;
@@ -27,6 +28,10 @@ use crate::registry::{Index, Registry, Stored};
 const MOST_COURSES: usize = 4096;
 /// Reads and dispatches at the engine at once.
 const ENGINE_TURNS: usize = 16;
+/// Questions to forges at once.
+const FORGE_TURNS: usize = 8;
+/// A changed limit is noticed within this.
+const TURNS_AGAIN: Duration = Duration::from_secs(5);
 /// Final statuses looked at again at once; beyond it the oldest worry is not worth the memory.
 const MOST_RECHECKS: usize = 1024;
 /// How long one listing waits for a change.
@@ -45,6 +50,7 @@ struct Followed {
     news: watch::Sender<News>,
     poke: Arc<Notify>,
     orphan: Arc<Orphan>,
+    turn: Arc<Turn>,
     build: Option<BuildId>,
 }
 
@@ -57,12 +63,35 @@ pub(super) struct Reign {
     rechecks: JoinSet<()>,
     /// The newest list, kept for what found no room.
     list: List,
+    /// Notified by those who wait and could go on.
+    asked: Arc<Notify>,
 }
 
 impl Reign {
     pub(super) fn new(app: SharedApp, lock: Arc<Lock>) -> Self {
-        let shared = Shared { app, lock, engine_turns: Arc::new(Semaphore::new(ENGINE_TURNS)) };
-        Self { shared, followed: HashMap::new(), courses: JoinSet::new(), rechecks: JoinSet::new(), list: List::new() }
+        let (engine_turns, forge_turns) = (Semaphore::new(ENGINE_TURNS), Semaphore::new(FORGE_TURNS));
+        let shared = Shared { app, lock, engine_turns: Arc::new(engine_turns), forge_turns: Arc::new(forge_turns) };
+        Self {
+            shared,
+            followed: HashMap::new(),
+            courses: JoinSet::new(),
+            rechecks: JoinSet::new(),
+            list: List::new(),
+            asked: Arc::default(),
+        }
+    }
+
+    pub(super) fn app(&self) -> &SharedApp {
+        &self.shared.app
+    }
+
+    pub(super) fn list(&self) -> &[(ClaimId, Stored<Record>)] {
+        &self.list
+    }
+
+    /// How a waiting change is told whether it is its turn, and woken.
+    pub(super) fn turn_of(&self, claim: &ClaimId) -> Option<(&Turn, &Notify)> {
+        self.followed.get(claim).map(|followed| (&*followed.turn, &*followed.poke))
     }
 
     /// Until the lock is lost or `shutdown` comes.
@@ -80,11 +109,16 @@ impl Reign {
         let lost = self.shared.lock.lost().clone();
         let mut look_again = tokio::time::interval(LOOK_AGAIN);
         look_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut turns_again = tokio::time::interval(TURNS_AGAIN);
+        turns_again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let asked = Arc::clone(&self.asked);
         loop {
             tokio::select! {
                 () = lost.cancelled() => return,
                 () = shutdown.cancelled() => break,
-                Some(list) = lists.recv() => { self.list = list; self.sync(); }
+                Some(list) = lists.recv() => { self.list = list; self.sync(); self.give_turns().await; }
+                () = asked.notified() => self.give_turns().await,
+                _ = turns_again.tick() => self.give_turns().await,
                 Some(hint) = hints.recv() => self.wake(&hint),
                 _ = look_again.tick() => self.wake(&Hint::All),
                 Some(ended) = self.courses.join_next() => self.ended(ended),
@@ -121,11 +155,13 @@ impl Reign {
                 let orphan = Arc::new(Orphan::default());
                 orphan.tell(orphaned);
                 let (news_of, poke_of, orphan_of) = (news.subscribe(), Arc::clone(&poke), Arc::clone(&orphan));
-                let wakers = Wakers { news: news_of, poke: poke_of, orphan: orphan_of };
+                let turn = Arc::new(Turn::new(Arc::clone(&self.asked)));
+                let wakers = Wakers { news: news_of, poke: poke_of, orphan: orphan_of, turn: Arc::clone(&turn) };
                 let course = Course::new(self.shared.clone(), claim.clone(), stored.clone(), wakers);
                 let name = claim.clone();
                 self.courses.spawn(async move { (name, course.follow().await) });
-                self.followed.insert(claim.clone(), Followed { news, poke, orphan, build: stored.value.build.clone() });
+                let build = stored.value.build.clone();
+                self.followed.insert(claim.clone(), Followed { news, poke, orphan, turn, build });
             }
         }
     }

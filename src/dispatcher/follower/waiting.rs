@@ -26,7 +26,7 @@ const DISPATCHED_BY_THEN: Duration = Duration::from_secs(10);
 const DISPATCH_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// What is known of the repository's entry.
-enum Configured {
+pub(super) enum Configured {
     Yes(Box<RepoConfig>),
     No,
     NotNow(String),
@@ -55,7 +55,7 @@ impl Course {
             return self.stopped_before_dispatch(&stop).await;
         }
         let age = self.claimed_for();
-        if age < LEFT_ALONE_FOR {
+        if age < LEFT_ALONE_FOR && !self.dispatch_at_once {
             return Ok(Next::In(LEFT_ALONE_FOR - age));
         }
         let progress = self.report(status_of(&self.stored.value, None)).await?;
@@ -76,7 +76,8 @@ impl Course {
     /// How long it has been to be dispatched: by its own time, or by ours where its writer's clock is ahead.
     fn claimed_for(&mut self) -> Duration {
         let record = &self.stored.value;
-        let age = Timestamp::now().duration_since(record.approved.unwrap_or(record.created));
+        let since = record.let_through.or(record.approved).unwrap_or(record.created);
+        let age = Timestamp::now().duration_since(since);
         let seen = *self.claimed_since.get_or_insert_with(Instant::now);
         Duration::try_from(age).unwrap_or_default().max(seen.elapsed())
     }
@@ -119,7 +120,7 @@ impl Course {
         Next::In(wait)
     }
 
-    async fn configured(&self) -> Result<Configured, Halt> {
+    pub(super) async fn configured(&self) -> Result<Configured, Halt> {
         let Ok(url) = self.stored.value.repo.parse() else { return Ok(Configured::No) };
         Ok(match self.shared.app.registry.entry_now(&url).await? {
             Entry::Found(found) => Configured::Yes(Box::new(found.config)),

@@ -70,6 +70,7 @@ impl Child<'_> {
             retry_of: None,
             created: now,
             approved: None,
+            let_through: None,
             phase,
             build: None,
             session: None,

@@ -99,13 +99,21 @@ pub fn context(record: &Record) -> String {
 pub fn status_of(record: &Record, verdict: Option<&Verdict>) -> Status {
     match &record.phase {
         Phase::Held => pending("Waiting for approval", ""),
-        Phase::Waiting => pending("Waiting for its turn", ""),
+        Phase::Waiting => pending("Waiting for its turn", why_waiting(verdict)),
         Phase::Claimed => pending("Queued", ""),
         Phase::Ended { outcome } => last(record, outcome),
         Phase::Dispatched => match verdict {
             None => pending("Queued", ""),
             Some(verdict) => underway(verdict, record.stop.as_ref()),
         },
+    }
+}
+
+/// Why a change has to wait, as far as that is known.
+fn why_waiting(verdict: Option<&Verdict>) -> &str {
+    match verdict {
+        Some(Verdict::Open { reason, .. }) => reason,
+        Some(_) | None => "",
     }
 }
 

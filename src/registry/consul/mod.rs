@@ -177,7 +177,9 @@ impl ConsulRegistry {
         let folder = self.open_folder();
         let asked = Instant::now();
         let poll = since.map(|Index(index)| (index, wait));
-        let (index, pairs) = self.consul.list(&folder, poll, Consistency::Default).await?;
+        // Who begins with a list, as a new follower does, relies on all that was written before.
+        let how = if poll.is_none() { Consistency::Consistent } else { Consistency::Default };
+        let (index, pairs) = self.consul.list(&folder, poll, how).await?;
         if since.is_some_and(|Index(last)| last == index) && asked.elapsed() < wait.min(PACE) {
             tokio::time::sleep(wait.min(PACE)).await;
         }
