@@ -25,3 +25,4 @@ mod strangers;
 mod takeover;
 mod tested;
 mod trouble;
+mod turns;

@@ -1,0 +1,89 @@
+//! Two replicas, and `kill -9` at any moment: never more than the limit, nothing forgotten, the order kept.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use super::{drive, waits, world};
+use crate::fake::delivery::commit;
+use crate::fake::world::World;
+
+#[tokio::test]
+async fn another_replica_takes_over_in_the_middle() {
+    let world = world(json!({"max": 2})).await;
+    let first = world.serve().await;
+    world.followed().await;
+    let second = world.serve().await;
+    for n in 2..10 {
+        waits(&world, if n % 2 == 0 { &first } else { &second }, n).await;
+    }
+    let ends = async {
+        world.nomad.child("builder", 3).await;
+        first.kill().await;
+        world.let_locks_go();
+    };
+    let (order, ()) = tokio::join!(drive(&world, 8, 2), ends);
+    world.all_done(8).await;
+    assert_eq!(order, (2..10).map(commit).collect::<Vec<_>>());
+    assert_eq!(world.nomad.dispatches(), 8);
+    drop(second);
+}
+
+#[tokio::test]
+async fn a_restart_forgets_none() {
+    let world = world(json!({"max": 1})).await;
+    let first = world.serve().await;
+    for n in 2..6 {
+        waits(&world, &first, n).await;
+    }
+    world.nomad.child("builder", 1).await;
+    first.kill().await;
+    world.let_locks_go();
+    let _second = world.serve().await;
+    let order = drive(&world, 4, 1).await;
+    world.all_done(4).await;
+    assert_eq!(order, (2..6).map(commit).collect::<Vec<_>>());
+    for n in 2..6 {
+        assert_eq!(world.final_status(&commit(n)).state, "success");
+    }
+}
+
+/// Waits until Consul has been written to so often since, or nothing happens any more.
+async fn writes(world: &World, count: u64) {
+    let all = world.consul.writes();
+    let until = async {
+        while world.consul.writes() < all + count {
+            world.consul.wire().next_request().await;
+        }
+    };
+    // A quiet server may never come so far; it is then killed in its quiet.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(3), until).await;
+}
+
+/// One build ends, and the server is killed after so many writes from then on: somewhere around the next one's turn.
+async fn killed_at(moment: u64) {
+    let world = world(json!({"max": 1})).await;
+    let first = world.serve().await;
+    for n in 2..5 {
+        waits(&world, &first, n).await;
+    }
+    let build = world.nomad.child("builder", 1).await;
+    let driven = async {
+        world.nomad.run(&build);
+        drive(&world, 3, 1).await
+    };
+    let killed = async {
+        writes(&world, moment).await;
+        first.kill().await;
+        world.let_locks_go();
+        world.serve().await
+    };
+    let (order, _second) = tokio::join!(driven, killed);
+    world.all_done(3).await;
+    assert_eq!(order, (2..5).map(commit).collect::<Vec<_>>(), "moment {moment}");
+    assert_eq!(world.nomad.dispatches(), 3, "moment {moment}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_it_was_doing() {
+    join_all((1..=12).map(killed_at)).await;
+}
