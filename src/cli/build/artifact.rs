@@ -4,10 +4,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde_json::json;
 
 use super::super::exit::Exit;
 use super::super::say;
 use super::super::settings::Environment;
+use super::printed::Printed;
 use super::{BuildError, place, progress};
 use crate::api::controller::{Controller, Put, Save, When};
 use crate::api::session::blobs::Wanted;
@@ -53,6 +55,8 @@ struct PutArgs {
     /// However the script has ended
     #[arg(long, requires = "at_end")]
     always: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -64,15 +68,16 @@ struct GetArgs {
     dir: PathBuf,
     #[command(flatten)]
     from: FromArgs,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
     #[command(flatten)]
     from: FromArgs,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +120,8 @@ async fn put(args: &PutArgs, controller: &Controller) -> Result<Exit, BuildError
     let counter = Counter::default();
     let work = keep::upload(controller, (BlobKind::Artifact, &args.name), &selection, &counter);
     let (Put::Kept(label) | Put::There(label)) = progress::shown(args.name.as_str(), &counter, work).await?;
-    writeln!(std::io::stdout(), "artifact {}: kept, {}", args.name, Bytes::of(label.size))?;
+    let object = json!({"id": args.name, "size": label.size, "sha256": label.sha256, "packing": label.packing});
+    args.printed.say(&format!("artifact {}: kept, {}", args.name, Bytes::of(label.size)), &object)?;
     Ok(Exit::Success)
 }
 
@@ -124,7 +130,8 @@ async fn at_end(args: &PutArgs, controller: &Controller, environment: Environmen
     let (dir, paths) = place::in_workspace(environment, &args.paths)?;
     let save = Save { kind: BlobKind::Artifact, id: args.name.clone(), paths, when, dir };
     controller.save(&save).await?;
-    writeln!(std::io::stdout(), "artifact {}: will be kept when the script has ended", args.name)?;
+    let object = json!({"id": args.name, "when": when});
+    args.printed.say(&format!("artifact {}: will be kept when the script has ended", args.name), &object)?;
     Ok(Exit::Success)
 }
 
@@ -138,15 +145,16 @@ async fn get(args: &GetArgs, controller: &Controller) -> Result<Exit, BuildError
     };
     let (entries, size) = (fetched.packed.entries, Bytes::of(fetched.packed.bytes));
     let word = if entries == 1 { "file" } else { "files" };
-    writeln!(std::io::stdout(), "artifact {}: {entries} {word}, {size}, in {}", args.name, dir.display())?;
+    let object = json!({"id": args.name, "entries": entries, "bytes": fetched.packed.bytes, "directory": dir});
+    args.printed.say(&format!("artifact {}: {entries} {word}, {size}, in {}", args.name, dir.display()), &object)?;
     Ok(Exit::Success)
 }
 
 async fn list(args: &ListArgs, controller: &Controller) -> Result<Exit, BuildError> {
     let listed = controller.artifacts(&args.from.wanted()).await?;
     let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&listed).map_err(std::io::Error::from)?)?;
+    if args.printed.json() {
+        writeln!(out, "{}", json!(listed))?;
         return Ok(Exit::Success);
     }
     for artifact in listed {

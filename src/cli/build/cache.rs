@@ -1,13 +1,14 @@
 //! `albatros cache restore|save`
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::super::exit::Exit;
 use super::super::say;
 use super::super::settings::Environment;
+use super::printed::Printed;
 use super::{BuildError, place, progress};
 use crate::api::controller::{Controller, Put, Save, When};
 use crate::api::session::blobs::Wanted;
@@ -56,6 +57,8 @@ struct RestoreArgs {
     /// Save PATH... when the script has ended with 0, unless there was one of exactly that key
     #[arg(long)]
     save: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +68,8 @@ struct SaveArgs {
     /// What
     #[arg(required = true)]
     paths: Vec<PathBuf>,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -128,17 +133,17 @@ async fn restore(args: &RestoreArgs, controller: &Controller, environment: Envir
         }
         Err(error) => return Err(error.into()),
     };
-    let mut out = std::io::stdout();
-    match &fetched {
-        None => writeln!(out, "cache {id}: miss")?,
-        Some(fetched) if fetched.label.id == id => {
-            writeln!(out, "cache {id}: hit, {}", Bytes::of(fetched.packed.bytes))?;
-        }
+    let exact = fetched.as_ref().is_some_and(|fetched| fetched.label.id == id);
+    let line = match &fetched {
+        None => format!("cache {id}: miss"),
+        Some(fetched) if exact => format!("cache {id}: hit, {}", Bytes::of(fetched.packed.bytes)),
         Some(fetched) => {
-            writeln!(out, "cache {id}: miss, restored {}, {}", fetched.label.id, Bytes::of(fetched.packed.bytes))?;
+            format!("cache {id}: miss, restored {}, {}", fetched.label.id, Bytes::of(fetched.packed.bytes))
         }
-    }
-    let exact = fetched.is_some_and(|fetched| fetched.label.id == id);
+    };
+    let restored = fetched.as_ref().map(|fetched| fetched.label.id.as_str());
+    let bytes = fetched.as_ref().map(|fetched| fetched.packed.bytes);
+    args.printed.say(&line, &json!({"key": id, "hit": exact, "restored": restored, "bytes": bytes}))?;
     if args.save && !exact {
         let (dir, paths) = place::in_workspace(environment, &args.paths)?;
         controller.save(&Save { kind: BlobKind::Cache, id, paths, when: When::Success, dir }).await?;
@@ -150,18 +155,21 @@ async fn save(args: &SaveArgs, controller: &Controller) -> Result<(), BuildError
     let id = args.key.id()?;
     let selection = Selection::beneath(&place::here()?, &args.paths, Limits::default())?.into_archive();
     let there = controller.blob_label((BlobKind::Cache, &id), &Wanted::default()).await;
+    let say_there = || {
+        let object = json!({"key": id, "kept": false});
+        args.printed.say(&format!("cache {id}: is there already"), &object)
+    };
     if there.as_ref().is_ok_and(Option::is_some) {
-        writeln!(std::io::stdout(), "cache {id}: is there already")?;
-        return Ok(());
+        return Ok(say_there()?);
     }
     let counter = Counter::default();
     let work = keep::upload(controller, (BlobKind::Cache, &id), &selection, &counter);
     match progress::shown(id.as_str(), &counter, work).await {
-        Ok(Put::Kept(label)) => writeln!(std::io::stdout(), "cache {id}: kept, {}", Bytes::of(label.size))?,
-        Ok(Put::There(_)) | Err(KeepError::There { .. }) => {
-            writeln!(std::io::stdout(), "cache {id}: is there already")?;
+        Ok(Put::Kept(label)) => {
+            let object = json!({"key": id, "kept": true, "size": label.size});
+            Ok(args.printed.say(&format!("cache {id}: kept, {}", Bytes::of(label.size)), &object)?)
         }
-        Err(error) => return Err(error.into()),
+        Ok(Put::There(_)) | Err(KeepError::There { .. }) => Ok(say_there()?),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }

@@ -5,6 +5,7 @@ mod cache;
 mod job;
 mod param;
 mod place;
+mod printed;
 mod progress;
 mod report;
 

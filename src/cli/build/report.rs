@@ -1,12 +1,14 @@
 //! `albatros report`
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use super::super::exit::Exit;
 use super::BuildError;
+use super::printed::Printed;
 use crate::api::controller::{Controller, Reported};
 use crate::domain::report::SUMMARY_LIMIT;
 
@@ -34,6 +36,8 @@ pub(crate) struct ReportArgs {
     /// Test results, JUnit XML; the name is the file's
     #[arg(long, value_name = "FILE", num_args = 1..)]
     junit: Vec<PathBuf>,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 pub(super) async fn run(args: &ReportArgs, controller: &Controller) -> Result<Exit, BuildError> {
@@ -57,9 +61,14 @@ pub(super) async fn run(args: &ReportArgs, controller: &Controller) -> Result<Ex
             error => error,
         })?;
     }
-    if let Some(tests) = reported.tests {
+    let line = reported.tests.map(|tests| {
         let word = if tests.total == 1 { "test" } else { "tests" };
-        writeln!(std::io::stdout(), "{} {word}, {} failed, {} skipped", tests.total, tests.failed, tests.skipped)?;
+        format!("{} {word}, {} failed, {} skipped", tests.total, tests.failed, tests.skipped)
+    });
+    match line {
+        // A summary alone has nothing to be told.
+        None if !args.printed.json() => {}
+        line => args.printed.say(&line.unwrap_or_default(), &json!(reported))?,
     }
     Ok(Exit::Success)
 }

@@ -7,13 +7,15 @@ use std::time::Instant;
 
 use clap::Args;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use serde_json::json;
 
 use super::super::super::exit::Exit;
 use super::super::super::say;
 use super::super::BuildError;
-use super::STOPPED_WITHIN;
+use super::super::printed::Printed;
 use super::logs;
 use super::watch::{Interrupts, Watch};
+use super::{STOPPED_WITHIN, show_jobs};
 use crate::api::controller::Controller;
 use crate::domain::id::JobName;
 use crate::domain::job::graph::Graph;
@@ -29,15 +31,23 @@ pub(super) struct PlanArgs {
     #[arg(long)]
     dry_run: bool,
     /// Print the logs of all jobs, each line behind the name of its job
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     logs: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 impl PlanArgs {
     /// Shows the plan, where that is all that was asked for.
     pub(super) fn dry_run(&self) -> Option<Result<Exit, BuildError>> {
         self.dry_run.then(|| {
-            show(&self.graph()?)?;
+            let graph = self.graph()?;
+            if self.printed.json() {
+                let stages = graph.stages();
+                writeln!(std::io::stdout(), "{}", json!(stages))?;
+            } else {
+                show(&graph)?;
+            }
             Ok(Exit::Success)
         })
     }
@@ -113,7 +123,11 @@ pub(super) async fn run(args: &PlanArgs, controller: &Controller) -> Result<Exit
         ended
     };
     tokio::select! {
-        ended = both => ended,
+        ended = both => {
+            let exit = ended?;
+            show_jobs(controller, &names, args.printed).await?;
+            Ok(exit)
+        }
         exit = stops.next() => {
             say("albatros: interrupted: the plan's jobs are stopped");
             for name in &names {

@@ -10,10 +10,12 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use super::super::exit::Exit;
 use super::super::say;
 use super::BuildError;
+use super::printed::Printed;
 use crate::api::controller::Controller;
 use crate::domain::duration::Span;
 use crate::domain::id::JobName;
@@ -74,6 +76,8 @@ struct StartArgs {
     ready_within: Span,
     #[command(flatten)]
     job: SpecArgs,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -82,8 +86,10 @@ struct WaitArgs {
     #[arg(required = true)]
     names: Vec<JobName>,
     /// Follow their logs meanwhile
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     logs: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
@@ -103,13 +109,14 @@ struct NameArgs {
     /// Do not wait until they have ended
     #[arg(long)]
     no_wait: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    printed: Printed,
 }
 
 impl JobArgs {
@@ -149,7 +156,7 @@ async fn start(args: &StartArgs, controller: &Controller, shared: bool) -> Resul
     let listener = port.filter(|_| !shared).map(connect::bind).transpose()?;
     controller.start_jobs(&[job]).await?;
     let Some(port) = port else {
-        writeln!(std::io::stdout(), "{name}")?;
+        args.printed.say(name.as_str(), &json!({"name": name}))?;
         return Ok(Exit::Success);
     };
     let mut stops = Interrupts::listen()?;
@@ -166,7 +173,8 @@ async fn start(args: &StartArgs, controller: &Controller, shared: bool) -> Resul
             if let Some(listener) = listener {
                 connect::leave_behind(&name, listener)?;
             }
-            writeln!(std::io::stdout(), "127.0.0.1:{port}")?;
+            let address = format!("127.0.0.1:{port}");
+            args.printed.say(&address, &json!({"name": name, "address": address}))?;
             Ok(Exit::Success)
         }
         Some(job) => Ok(ended(&job)),
@@ -200,7 +208,9 @@ async fn follow(job: JobSpec, controller: &Controller) -> Result<Exit, BuildErro
 
 async fn wait(args: &WaitArgs, controller: &Controller) -> Result<Exit, BuildError> {
     if !args.logs {
-        return last(controller, &args.names).await;
+        let exit = last(controller, &args.names).await?;
+        show_jobs(controller, &args.names, args.printed).await?;
+        return Ok(exit);
     }
     let printing = async {
         let prefix = args.names.len() > 1;
@@ -249,6 +259,7 @@ async fn stop(args: &NameArgs, controller: &Controller) -> Result<Exit, BuildErr
         controller.stop_job(name).await?;
     }
     if args.no_wait {
+        show_jobs(controller, &args.names, args.printed).await?;
         return Ok(Exit::Success);
     }
     let mut watch = Watch::of(controller);
@@ -258,14 +269,25 @@ async fn stop(args: &NameArgs, controller: &Controller) -> Result<Exit, BuildErr
             return Ok(Exit::Failed);
         }
     }
+    show_jobs(controller, &args.names, args.printed).await?;
     Ok(Exit::Success)
+}
+
+/// For programs: these jobs as they are now. People have been told meanwhile.
+async fn show_jobs(controller: &Controller, names: &[JobName], printed: Printed) -> Result<(), BuildError> {
+    if printed.json() {
+        let shown = controller.jobs(None).await?;
+        let jobs: Vec<&JobView> = shown.jobs.iter().filter(|job| names.contains(&job.name)).collect();
+        writeln!(std::io::stdout(), "{}", json!(jobs))?;
+    }
+    Ok(())
 }
 
 async fn list(args: &ListArgs, controller: &Controller) -> Result<Exit, BuildError> {
     let shown = controller.jobs(None).await?;
     let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&shown.jobs).map_err(std::io::Error::from)?)?;
+    if args.printed.json() {
+        writeln!(out, "{}", json!(shown.jobs))?;
         return Ok(Exit::Success);
     }
     let width = shown.jobs.iter().map(|job| job.name.as_str().len()).max().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -138,4 +139,32 @@ async fn a_build_without_caches_goes_on() {
     let (code, _, err) = say(&running, here.path(), &["cache", "save", "k", "a"]).await;
     assert!(code == 0 && err.contains("goes on without the cache"), "{err}");
     assert_eq!(say(&running, here.path(), &["artifact", "put", "a", "a"]).await.0, 3);
+}
+
+#[tokio::test]
+async fn programs_get_one_json_object_a_verb() {
+    let serve = FakeServe::start(&[]).await;
+    let running = start(serve.source()).await;
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("a"), "hello").unwrap();
+    let object = async |typed: &str| {
+        let typed: Vec<&str> = typed.split(' ').chain(["--json"]).collect();
+        let (code, out, err) = say(&running, here.path(), &typed).await;
+        assert!(code == 0 && err.is_empty() && out.lines().count() == 1, "{typed:?}: {out}{err}");
+        serde_json::from_str::<Value>(&out).unwrap()
+    };
+    let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let kept = json!({"id": "one", "size": 5, "sha256": sum, "packing": "file"});
+    assert_eq!(object("artifact put one a").await, kept);
+    assert_eq!(object("artifact list").await[0]["sha256"], sum);
+    let got = json!({"id": "one", "entries": 1, "bytes": 5, "directory": "d"});
+    assert_eq!(object("artifact get one d").await, got);
+    assert_eq!(object("artifact put late a --at-end --always").await, json!({"id": "late", "when": "always"}));
+    let missed = json!({"key": "k-1", "hit": false, "restored": null, "bytes": null});
+    assert_eq!(object("cache restore k-1").await, missed);
+    let saved = object("cache save k-1 a").await;
+    assert_eq!((&saved["key"], &saved["kept"]), (&json!("k-1"), &json!(true)), "{saved}");
+    assert_eq!(object("cache save k-1 a").await, json!({"key": "k-1", "kept": false}));
+    let hit = json!({"key": "k-1", "hit": true, "restored": "k-1", "bytes": 5});
+    assert_eq!(object("cache restore k-1").await, hit);
 }

@@ -131,3 +131,23 @@ async fn what_is_typed_wrongly_is_said_at_once() {
     }
     assert_eq!(serve.jobs.puts(), 0);
 }
+
+#[tokio::test]
+async fn programs_get_jobs_as_json() {
+    let (serve, running) = build().await;
+    let object = async |line: &str, code: i32| {
+        let said = typed(&running, &format!("{line} --json")).await;
+        assert_eq!((said.code, said.out.lines().count()), (Some(code), 1), "{line}: {said:?}");
+        serde_json::from_str::<serde_json::Value>(&said.out).unwrap()
+    };
+    let said = typed(&running, "job start test --json -- x").await;
+    assert_eq!(said.out, "{\"name\":\"test\"}\n", "{said:?}");
+    serve.jobs.started("test").await;
+    serve.jobs.end("test", "failure", Some(3));
+    let waited = object("job wait test", 3).await;
+    assert_eq!((&waited[0]["name"], &waited[0]["exit_code"]), (&json!("test"), &json!(3)), "{waited}");
+    assert_eq!(object("job stop test", 0).await, waited);
+    assert_eq!(object("job list", 0).await, waited);
+    let said = typed(&running, "job wait test --logs --json").await;
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
+}
