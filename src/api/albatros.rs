@@ -146,12 +146,48 @@ impl Albatros {
         self.object(self.request(Method::DELETE, path)).await
     }
 
-    /// `POST /builds/claim/<claim>/approve`
+    /// `POST /builds/claim/<claim>/approve`; with `always` its sender is approved too.
     ///
     /// # Errors
     /// See [`AlbatrosError`].
-    pub async fn approve(&self, claim: &str) -> Result<Value, AlbatrosError> {
-        self.object(self.request(Method::POST, &["builds", "claim", claim, "approve"])).await
+    pub async fn approve(&self, claim: &str, always: bool) -> Result<Value, AlbatrosError> {
+        let request = self.request(Method::POST, &["builds", "claim", claim, "approve"]);
+        self.object(if always { request.query(&[("always", "true")]) } else { request }).await
+    }
+
+    /// `GET /held` with a query.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn held(&self, query: &[(&str, String)]) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::GET, &["held"]).query(query)).await
+    }
+
+    /// `GET /approved` with a query.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn approved(&self, query: &[(&str, String)]) -> Result<Vec<Value>, AlbatrosError> {
+        match self.object(self.request(Method::GET, &["approved"]).query(query)).await? {
+            Value::Array(senders) => Ok(senders),
+            _ => Err(AlbatrosError::Strange("expected a list".to_owned())),
+        }
+    }
+
+    /// `PUT /approved`
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn approve_sender(&self, named: &Value) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::PUT, &["approved"]).json(named)).await
+    }
+
+    /// `DELETE /approved` with a query.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn revoke(&self, query: &[(&str, String)]) -> Result<Value, AlbatrosError> {
+        self.object(self.request(Method::DELETE, &["approved"]).query(query)).await
     }
 
     /// `GET …/artifacts` of a build's address.

@@ -7,11 +7,14 @@ use serde::Deserialize;
 
 use super::App;
 use super::answer::Problem;
+use super::hook::registry_down;
 use super::known::Known;
 use crate::domain::config::RepoConfig;
+use crate::domain::id::ClaimId;
 use crate::domain::key;
+use crate::domain::repo_url::RepoUrl;
 use crate::domain::secret::Secret;
-use crate::registry::{Entry, RegistryError};
+use crate::registry::{Entry, Found, RegistryError};
 
 /// What a request brings along: `Authorization: Bearer`, else `?token=`; and `?key=`. All may be absent.
 #[derive(Debug, Clone, Default)]
@@ -68,8 +71,27 @@ impl Credentials {
         own | self.is_one_of(&app.settings.people.act)
     }
 
+    /// Has the key of a change that may have no build yet.
+    pub(crate) fn opens_claim(&self, config: &RepoConfig, claim: &ClaimId) -> bool {
+        self.key.as_ref().is_some_and(|given| key::opens_claim(config, claim, given.expose()))
+    }
+
     fn opens(&self, config: &RepoConfig, known: &Known) -> bool {
         self.key.as_ref().is_some_and(|given| key::opens(config, &known.build, given.expose()))
+    }
+}
+
+/// The repository that this caller may act for, by a consistent read; for all others there is none.
+pub(crate) async fn acting(app: &App, credentials: &Credentials, url: &RepoUrl) -> Result<Found, Problem> {
+    // From the local copy first, so that strangers cost Consul nothing.
+    permitted(app, credentials, app.registry.entry(url).await)?;
+    permitted(app, credentials, app.registry.entry_now(url).await)
+}
+
+fn permitted(app: &App, who: &Credentials, entry: Result<Entry, RegistryError>) -> Result<Found, Problem> {
+    match entry.map_err(|error| registry_down(&error))? {
+        Entry::Found(found) if who.acts(app, &found.config) => Ok(*found),
+        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
     }
 }
 

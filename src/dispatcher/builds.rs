@@ -20,6 +20,7 @@ use super::verdict;
 use super::view::{BuildView, JobView};
 use super::waits::{self, Waits};
 use super::{App, SharedApp, session};
+use crate::domain::config::RepoConfig;
 use crate::domain::history::Story;
 use crate::domain::id::{BuildId, ClaimId, JobName};
 use crate::domain::outcome::Verdict;
@@ -145,7 +146,7 @@ pub(crate) async fn one_by_claim(
     let mut view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
             let record = stored.value;
-            shown_by_claim(&app, record.private, &record.repo, &credentials).await?;
+            shown_by_claim(&app, &claim, (record.private, &record.repo), &credentials).await?;
             let verdict = match (&record.phase, &record.build) {
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
                 (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => {
@@ -166,7 +167,7 @@ pub(crate) async fn one_by_claim(
                 Some(done) => Story { claim: claim.clone(), done, report: None },
                 None => forgotten(&app, &claim).await?,
             };
-            shown_by_claim(&app, story.done.private, &story.done.repo, &credentials).await?;
+            shown_by_claim(&app, &claim, (story.done.private, &story.done.repo), &credentials).await?;
             let jobs = jobs(&app, &story.done.jobs, Of::Ended).await;
             BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) }
         }
@@ -184,12 +185,18 @@ async fn forgotten(app: &App, claim: &ClaimId) -> Result<Story, Problem> {
 }
 
 /// Refuses who may not see a change of `repo`, before anything more is read for him.
-async fn shown_by_claim(app: &App, private: bool, repo: &str, credentials: &Credentials) -> Result<(), Problem> {
+async fn shown_by_claim(
+    app: &App,
+    claim: &ClaimId,
+    (private, repo): (bool, &str),
+    credentials: &Credentials,
+) -> Result<(), Problem> {
     if !private {
         return Ok(());
     }
     let config = access::config_of(app, repo).await.map_err(|error| registry_down(&error))?;
-    if config.is_some_and(|config| credentials.reads(app, &config)) { Ok(()) } else { Err(Problem::not_found()) }
+    let sees = |config: RepoConfig| credentials.reads(app, &config) || credentials.opens_claim(&config, claim);
+    if config.is_some_and(sees) { Ok(()) } else { Err(Problem::not_found()) }
 }
 
 fn show(app: &App, view: &BuildView, headers: &HeaderMap) -> Response {

@@ -17,7 +17,7 @@ use super::{SharedApp, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::plan::{self, Plan};
-use crate::domain::record::{Done, Phase, Record, Undecided};
+use crate::domain::record::{ApprovedBy, Done, Phase, Record, Undecided};
 use crate::domain::status;
 use crate::registry::{Claimed, Stored};
 
@@ -36,14 +36,25 @@ const WAITS: &str = "accepted: waiting for its turn";
 pub(crate) struct Submission {
     pub(crate) plan: Plan,
     pub(crate) config: RepoConfig,
-    /// Waits for approval.
-    pub(crate) held: bool,
+    pub(crate) held: Held,
+}
+
+/// Whether a change waits for approval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    Yes,
+    /// It would, had it not been approved already.
+    Approved(ApprovedBy),
+    No,
 }
 
 impl Submission {
     /// How its record begins.
     fn phase(&self) -> Phase {
-        if self.held { Phase::Held } else { let_through(&self.config, None) }
+        match self.held {
+            Held::Yes => Phase::Held,
+            Held::Approved(_) | Held::No => let_through(&self.config, None),
+        }
     }
 }
 
@@ -83,7 +94,10 @@ async fn claim_and_dispatch(
 ) -> Result<(HookResult, Answer), Problem> {
     let phase = submission.phase();
     let Submission { plan, config, held } = submission;
-    let record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
+    let mut record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
+    if let Held::Approved(by) = held {
+        (record.approved, record.approved_by) = (Some(record.created), Some(by));
+    }
     let claim = plan.claim.clone();
     match app.registry.claim(&claim, &record).await.map_err(|error| registry_down(&error))? {
         Claimed::Done(done) => Ok((HookResult::Duplicate, already_built(app, &claim, &done))),
@@ -95,7 +109,7 @@ async fn claim_and_dispatch(
                 // The claim is written, so this delivery is taken; an older change that stays held can be cancelled.
                 tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
             }
-            if held {
+            if held == Held::Yes {
                 return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));
             }
             if record.phase == Phase::Waiting {
@@ -118,6 +132,7 @@ fn log_decision(claim: &ClaimId, record: &Record) {
         sender = record.sender.login,
         trusted = record.trusted,
         held = matches!(record.phase, Phase::Held),
+        always = record.approved_by == Some(ApprovedBy::Always),
         "claimed"
     );
 }

@@ -8,12 +8,13 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::answer::{Answer, Problem};
-use super::claim::Submission;
+use super::claim::{Held, Submission};
 use super::metrics::{HookLabel, HookResult};
-use super::{App, SharedApp, claim, held};
+use super::{App, SharedApp, approvals, claim, held};
+use crate::domain::config::RepoConfig;
 use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
 use crate::domain::event::Event;
-use crate::domain::plan::{self, Asked, Planned};
+use crate::domain::plan::{self, Asked, Plan, Planned};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trust, verify};
 use crate::registry::{Entry, Found};
@@ -123,9 +124,16 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     match plan::plan(&asked) {
         Planned::Ignored(reason) => Ok(Step::Ignored(reason)),
         Planned::Refused(sentence) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
-        Planned::Build(plan) => Ok(Step::Submit(Box::new(Submission { plan, config: found.config, held: false }))),
-        Planned::Held(plan) => Ok(Step::Submit(Box::new(Submission { plan, config: found.config, held: true }))),
+        Planned::Build(plan) => Ok(submit(plan, found.config, Held::No)),
+        Planned::Held(plan) => {
+            let held = approvals::standing(app, &plan).await.map_or(Held::Yes, Held::Approved);
+            Ok(submit(plan, found.config, held))
+        }
     }
+}
+
+fn submit(plan: Plan, config: RepoConfig, held: Held) -> Step {
+    Step::Submit(Box::new(Submission { plan, config, held }))
 }
 
 /// The repository's configuration, once a credential has matched: from the local copy first, so that strangers cost

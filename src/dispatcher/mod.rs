@@ -5,6 +5,7 @@
 
 mod access;
 mod answer;
+mod approvals;
 mod archive;
 mod bin;
 mod blobs;

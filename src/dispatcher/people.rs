@@ -1,4 +1,4 @@
-//! What people do with a build: cancel it, approve it.
+//! What people do with a build: cancel it.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -11,12 +11,12 @@ use super::builds::build_id;
 use super::held::{self, Stopping};
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
-use super::{App, SharedApp, claim};
+use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Phase, Record, StopWhy};
-use crate::registry::{Stored, Written};
+use crate::registry::Stored;
 
 /// What a person is called in statuses; a bearer has no name.
 const PERSON: &str = "a user";
@@ -49,55 +49,8 @@ pub(crate) async fn cancel_claim(
     Ok(stop(&app, &claim, stored).await?.into_form(&headers))
 }
 
-/// `POST /builds/claim/{claim}/approve`: builds what is held, at the commit that was held, never with secrets.
-pub(crate) async fn approve(
-    State(app): State<SharedApp>,
-    Path(claim): Path<String>,
-    credentials: Credentials,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
-    if !matches!(stored.value.phase, Phase::Held) {
-        if let Phase::Ended { outcome } = &stored.value.phase {
-            return Err(is_over(outcome));
-        }
-        return Ok(claim::at_claim(&app, &claim, "not held any more").into_form(&headers));
-    }
-    if stored.value.stop.is_some() {
-        let why = match stored.value.parent {
-            None => "it has been cancelled; approve the newest change instead",
-            Some(_) => "it is being stopped: the build that started it has ended, or has stopped it",
-        };
-        return Err(Problem::new(StatusCode::CONFLICT, why));
-    }
-    let record = Record {
-        phase: claim::let_through(&config, stored.value.undecided),
-        approved: Some(jiff::Timestamp::now()),
-        ..stored.value
-    };
-    match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
-        Written::Yes(index) => {
-            tracing::info!(
-                claim = claim.as_str(),
-                repo = record.canonical,
-                commit = record.commit.as_str(),
-                "approved"
-            );
-            if record.phase == Phase::Waiting {
-                return Ok(claim::at_claim(&app, &claim, "approved: waiting for its turn").into_form(&headers));
-            }
-            let stored = Stored { value: record, index };
-            let (_, answer) = claim::dispatch_in_time(&app, claim, stored, config).await?;
-            Ok(answer.into_form(&headers))
-        }
-        Written::Conflict | Written::LeaseLost => {
-            Err(Problem::new(StatusCode::CONFLICT, "it has just changed; look at it again"))
-        }
-    }
-}
-
 /// An open claim that this caller may act on.
-async fn open_claim(
+pub(super) async fn open_claim(
     app: &App,
     claim: &str,
     credentials: &Credentials,
@@ -117,7 +70,7 @@ async fn ended_claim(app: &App, claim: &ClaimId, credentials: &Credentials) -> R
     Ok(is_over(&done.outcome))
 }
 
-fn is_over(outcome: &Outcome) -> Problem {
+pub(super) fn is_over(outcome: &Outcome) -> Problem {
     Problem::new(StatusCode::CONFLICT, format!("it is over: {}", outcome.word()))
 }
 

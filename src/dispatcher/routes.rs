@@ -7,7 +7,7 @@ use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{SharedApp, bin, blobs, builds, health, hook, logs, people, session, trigger};
+use super::{SharedApp, approvals, bin, blobs, builds, health, hook, logs, people, session, trigger};
 use crate::domain::blob::BlobKind;
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
@@ -17,7 +17,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/build", get(logs::build))
         .route("/builds", get(builds::list))
         .route("/builds/claim/{claim}", get(builds::one_by_claim).delete(people::cancel_claim))
-        .route("/builds/claim/{claim}/approve", post(people::approve))
+        .route("/builds/claim/{claim}/approve", post(approvals::approve))
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
         .route("/builds/{builder}/{child}/artifacts", get(blobs::people::list))
@@ -37,6 +37,8 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/session/{claim}/jobs", get(session::jobs::list))
         .route("/session/{claim}/jobs/{name}", put(session::jobs::start).delete(session::jobs::stop))
         .route("/session/{claim}/jobs/{name}/log", get(session::jobs::log))
+        .route("/held", get(approvals::held))
+        .route("/approved", get(approvals::list).put(approvals::add).delete(approvals::remove))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/metrics", get(health::metrics))

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::access::Credentials;
 use super::answer::Problem;
-use super::claim::{self, Submission};
+use super::claim::{self, Held, Submission};
 use super::hook::registry_down;
 use super::{App, SharedApp};
 use crate::api::forge::{Forge, ForgeError};
@@ -74,7 +74,7 @@ pub(crate) async fn trigger(
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence));
         }
     };
-    let submission = Submission { plan, config: found.config, held: false };
+    let submission = Submission { plan, config: found.config, held: Held::No };
     let (_, answer) = claim::submit(&app, submission, tokio::time::Instant::now() + ANSWERED_WITHIN).await?;
     Ok(answer.into_form(&headers))
 }

@@ -71,6 +71,9 @@ pub struct Pull {
     /// The login of who opened it.
     #[serde(default)]
     pub author: String,
+    /// That account's number at the forge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author_id: Option<u64>,
 }
 
 /// One change to build: what every later step needs to know of a delivery.

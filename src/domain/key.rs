@@ -10,6 +10,7 @@ use super::id::{BuildId, ClaimId};
 use super::secret::Secret;
 
 const BUILD_LABEL: &[u8] = b"albatros key v1\0";
+const CLAIM_LABEL: &[u8] = b"albatros claim key v1\0";
 const SERVICE_LABEL: &[u8] = b"albatros service v1\0";
 const PAYLOAD_LABEL: &[u8] = b"albatros payload v1\0";
 const SESSION_LABEL: &[u8] = b"albatros session v1\0";
@@ -41,10 +42,26 @@ pub fn build_key(config: &RepoConfig, build: &BuildId) -> String {
 /// Whether `given` is a key of that build; a credential that was rotated but still stands in the list counts too.
 #[must_use]
 pub fn opens(config: &RepoConfig, build: &BuildId, given: &str) -> bool {
+    is_keyed(config, [BUILD_LABEL, build.as_str().as_bytes()], given)
+}
+
+/// What a link to a private change carries that has no build yet: good for reading that change's page alone.
+#[must_use]
+pub fn claim_key(config: &RepoConfig, claim: &ClaimId) -> String {
+    hex::encode(mac(&config.claim_key, &[CLAIM_LABEL, claim.as_str().as_bytes()]))
+}
+
+/// Whether `given` is the key of that change, as [`opens`] says it of a build.
+#[must_use]
+pub fn opens_claim(config: &RepoConfig, claim: &ClaimId, given: &str) -> bool {
+    is_keyed(config, [CLAIM_LABEL, claim.as_str().as_bytes()], given)
+}
+
+fn is_keyed(config: &RepoConfig, parts: [&[u8]; 2], given: &str) -> bool {
     let mut right = subtle::Choice::from(0);
     let credentials = if config.hook_secrets.is_empty() { &config.hook_tokens } else { &config.hook_secrets };
     for credential in credentials {
-        let expected = hex::encode(mac(credential, &[BUILD_LABEL, build.as_str().as_bytes()]));
+        let expected = hex::encode(mac(credential, &parts));
         right |= expected.as_bytes().ct_eq(given.as_bytes());
     }
     right.into()
@@ -89,6 +106,19 @@ mod tests {
         assert!(!opens(&config, &other, &key));
         assert!(!opens(&config, &build, ""));
         assert!(!opens(&config, &build, &key[..63]));
+    }
+
+    #[test]
+    fn a_key_opens_its_own_change_alone() {
+        let (claim, other): (ClaimId, ClaimId) = ("a".repeat(64).parse().unwrap(), "b".repeat(64).parse().unwrap());
+        let config = config(r#"{"secret":["new","s3cr3t-hmac"]}"#);
+        let key = claim_key(&RepoConfig::parse(br#"{"hook":{"secret":"s3cr3t-hmac"}}"#).unwrap(), &claim);
+        // hmac.new(b's3cr3t-hmac', b'albatros claim key v1\0' + b'a'*64, hashlib.sha256) in Python
+        assert_eq!(key, "ef6dbce1a71f262fdec355882f0bfc5c510477c758ce38ce8c8051b4b9593096");
+        assert!(opens_claim(&config, &claim, &key));
+        assert!(!opens_claim(&config, &other, &key));
+        assert!(!opens_claim(&config, &claim, ""));
+        assert_ne!(key, session_secret(&config, &claim).expose());
     }
 
     #[test]

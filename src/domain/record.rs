@@ -71,9 +71,12 @@ pub struct Record {
     pub retry_of: Option<ClaimId>,
     /// When it was claimed.
     pub created: Timestamp,
-    /// When a person approved it, and who says so.
+    /// When it was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved: Option<Timestamp>,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<ApprovedBy>,
     /// When its turn came: it may have waited for longer than a dispatch may take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub let_through: Option<Timestamp>,
@@ -135,6 +138,16 @@ pub struct Undecided {
     /// The files that the change touches.
     #[serde(default)]
     pub files: bool,
+}
+
+/// How a change came to be built that is held unless somebody approves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApprovedBy {
+    /// A person looked at this very commit, or could have.
+    Person,
+    /// Its sender is approved always.
+    Always,
 }
 
 /// How far a claim is.

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn no_pull_request_is_trusted_whoever_acts_on_it() {
         for origin in [PullOrigin::Fork, PullOrigin::Agit, PullOrigin::Gone] {
-            let pull = Some(Pull { number: 3, origin, author: "lx".to_owned() });
+            let pull = Some(Pull { number: 3, origin, author: "lx".to_owned(), author_id: None });
             for kind in [EventKind::PullRequest, EventKind::Push] {
                 let change = Change { kind, pull: pull.clone(), ..push("lx", None) };
                 assert!(!is_trusted(&change, r#"{"senders":["lx"]}"#), "{origin:?}");

@@ -7,6 +7,9 @@ mod files;
 
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::approval::Approved;
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::Tested;
 use crate::domain::id::ClaimId;
@@ -251,6 +254,30 @@ impl Registry {
         each!(self, all_done())
     }
 
+    /// Who is approved always for a repository, by a consistent read; none where nobody ever was.
+    ///
+    /// # Errors
+    /// When the backend does not answer, or the list is not ours to read.
+    pub async fn approved(&self, canonical: &str) -> Result<Option<Stored<Approved>>, RegistryError> {
+        each!(self, approved(canonical))
+    }
+
+    /// Writes the list of a repository if it is still at `index`; none: if there is none yet.
+    ///
+    /// # Errors
+    /// When it cannot be known whether it was written.
+    pub async fn set_approved(&self, approved: &Approved, index: Option<Index>) -> Result<Written, RegistryError> {
+        each!(self, set_approved(approved, index))
+    }
+
+    /// The lists of all repositories. Those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn all_approved(&self) -> Result<Vec<Approved>, RegistryError> {
+        each!(self, all_approved())
+    }
+
     /// Tries to become the follower. None: another one is.
     ///
     /// # Errors
@@ -290,6 +317,11 @@ impl Registry {
     pub async fn check(&self) -> Result<Vec<String>, RegistryError> {
         each!(self, check())
     }
+}
+
+/// What stands for a repository in a key that Albatros writes: SHA-256 (hex) of its canonical address.
+fn name_of(canonical: &str) -> String {
+    hex::encode(Sha256::digest(canonical))
 }
 
 /// How long a lease lives without being renewed (Consul's shortest).

@@ -67,19 +67,28 @@ impl Forge {
         Ok(Answer::read(response, CAP).await?)
     }
 
+    /// A call about the forge itself, not about the repository.
+    pub(super) async fn of_forge(&self, method: &Method, path: &[&str]) -> Result<Answer, ForgeError> {
+        self.send(method, self.within(path, &[])?, |request| request).await
+    }
+
     fn address(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {
+        let all: Vec<&str> = ["repos", &self.owner, &self.name].into_iter().chain(path.iter().copied()).collect();
+        self.within(&all, query)
+    }
+
+    fn within(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {
         let refused = || ForgeError::Refused("the forge's address cannot be built upon".to_owned());
         let mut url = self.url.clone();
         let api: &[&str] = match self.kind {
             ForgeKind::Gitea => &["api", "v1"],
             ForgeKind::Github => &[],
         };
-        let repository = ["repos", &self.owner, &self.name];
         // The URL standard drops `.` and `..`, which would name something else.
-        if repository.iter().chain(path).any(|part| matches!(*part, "" | "." | "..")) {
+        if path.iter().any(|part| matches!(*part, "" | "." | "..")) {
             return Err(refused());
         }
-        url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().extend(api).extend(&repository).extend(path);
+        url.path_segments_mut().map_err(|()| refused())?.pop_if_empty().extend(api).extend(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }

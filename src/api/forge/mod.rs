@@ -1,5 +1,6 @@
 //! Gitea, Forgejo and GitHub: commit statuses, what a ref holds, and what a change touches.
 
+mod account;
 mod call;
 mod changes;
 mod gitea;

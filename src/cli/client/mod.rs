@@ -5,6 +5,7 @@ mod builds;
 mod held;
 mod logs;
 mod show;
+mod show_held;
 mod trigger;
 
 use std::path::PathBuf;
@@ -46,7 +47,10 @@ pub(crate) enum ClientVerb {
     Status(builds::StatusArgs),
     List(builds::ListArgs),
     Cancel(builds::CancelArgs),
+    Held(held::HeldArgs),
     Approve(held::ApproveArgs),
+    Approved(held::ApprovedArgs),
+    Revoke(held::RevokeArgs),
 }
 
 /// Runs a verb. `env` reads the environment.
@@ -58,7 +62,10 @@ pub(crate) async fn run(verb: ClientVerb, env: Environment<'_>) -> Result<Exit, 
         ClientVerb::Status(args) => args.run(env).await,
         ClientVerb::List(args) => args.run(env).await,
         ClientVerb::Cancel(args) => args.run(env).await,
+        ClientVerb::Held(args) => args.run(env).await,
         ClientVerb::Approve(args) => args.run(env).await,
+        ClientVerb::Approved(args) => args.run(env).await,
+        ClientVerb::Revoke(args) => args.run(env).await,
     }
 }
 

@@ -10,11 +10,11 @@ use serde_json::Value;
 use crate::domain::report::Report;
 
 /// A program's answer, as it came.
-fn print_json(value: &Value) -> std::io::Result<()> {
+pub(super) fn print_json(value: &Value) -> std::io::Result<()> {
     writeln!(std::io::stdout().lock(), "{value:#}")
 }
 
-fn text(view: &Value, field: &str) -> String {
+pub(super) fn text(view: &Value, field: &str) -> String {
     match view.get(field) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.chars().filter(|c| !c.is_control()).collect(),
@@ -28,7 +28,7 @@ pub(super) fn started(answer: &Value, json: bool) -> std::io::Result<()> {
         return print_json(answer);
     }
     let mut out = std::io::stdout().lock();
-    for field in ["build", "address", "state", "log"] {
+    for field in ["build", "address", "state", "log", "always"] {
         let value = text(answer, field);
         if !value.is_empty() {
             writeln!(out, "{value}")?;

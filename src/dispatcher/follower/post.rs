@@ -121,6 +121,9 @@ fn pages(post: &Post) -> Vec<Url> {
 
 fn link(post: &Post, config: &RepoConfig) -> Option<Url> {
     let build = post.record.build.as_ref();
-    let key = build.filter(|_| post.record.private).map(|build| key::build_key(config, build));
+    let key = post.record.private.then(|| match build {
+        Some(build) => key::build_key(config, build),
+        None => key::claim_key(config, &post.claim),
+    });
     target_url(post.shared.app.settings.url.as_ref()?, &post.claim, build, key.as_deref())
 }

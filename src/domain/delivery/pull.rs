@@ -83,7 +83,7 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
     if commit.is_zero() {
         return Ok(ignored(EventKind::PullRequest, format!("pull request {number} has no commit")));
     }
-    let author = Sender::from(delivery.pull_request.user).login;
+    let Sender { login: author, id: author_id } = delivery.pull_request.user.into();
     Ok(Event::Change(Change {
         kind: EventKind::PullRequest,
         git_ref: format!("refs/pull/{number}/head"),
@@ -93,7 +93,7 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
         repository_id: delivery.repository.id,
         private: delivery.repository.is_private(),
         sender: delivery.sender.into(),
-        pull: Some(Pull { number, origin, author }),
+        pull: Some(Pull { number, origin, author, author_id }),
     }))
 }
 

@@ -70,6 +70,7 @@ impl Child<'_> {
             retry_of: None,
             created: now,
             approved: None,
+            approved_by: None,
             let_through: None,
             phase,
             build: None,

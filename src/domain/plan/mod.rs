@@ -224,6 +224,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         retry_of: None,
         created: now,
         approved: None,
+        approved_by: None,
         let_through: None,
         phase,
         build: None,

@@ -28,7 +28,7 @@ fn push(branch: &str) -> Change {
 }
 
 fn fork() -> Change {
-    let pull = Some(Pull { number: 3, origin: PullOrigin::Fork, author: "mallory".to_owned() });
+    let pull = Some(Pull { number: 3, origin: PullOrigin::Fork, author: "mallory".to_owned(), author_id: Some(4) });
     Change {
         kind: EventKind::PullRequest,
         git_ref: "refs/pull/3/head".to_owned(),

@@ -237,7 +237,7 @@ fn one_line(text: &str) -> String {
     cut
 }
 
-/// The build's page, or its claim's as long as there is no build. `key` lets a reader of the status into a private one.
+/// The build's page, or its claim's as long as there is no build. `key` (of the build, or of the claim) lets a reader of the status into a private one.
 /// None where `base` cannot have a path.
 #[must_use]
 pub fn target_url(base: &Url, claim: &ClaimId, build: Option<&BuildId>, key: Option<&str>) -> Option<Url> {
@@ -252,7 +252,7 @@ pub fn target_url(base: &Url, claim: &ClaimId, build: Option<&BuildId>, key: Opt
             None => path.push("claim").push(claim.as_str()),
         };
     }
-    if let (Some(_), Some(key)) = (build, key) {
+    if let Some(key) = key {
         url.query_pairs_mut().append_pair("key", key);
     }
     Some(url)

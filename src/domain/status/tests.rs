@@ -133,7 +133,8 @@ fn the_link_leads_to_the_build_or_to_its_claim() {
         Some("https://ci.example/builds/team%2Fbuilder/dispatch-1766000000-1a2b3c4d")
     );
     let address = format!("https://ci.example/builds/claim/{claim}");
-    assert_eq!(link("https://ci.example", None, Some("k1")), Some(address));
+    assert_eq!(link("https://ci.example", None, None).as_deref(), Some(address.as_str()));
+    assert_eq!(link("https://ci.example", None, Some("k1")), Some(format!("{address}?key=k1")));
 }
 
 #[test]

@@ -6,9 +6,11 @@
 //! | `<prefix>-builds/open/<claim>` | changes in flight |
 //! | `<prefix>-builds/done/<claim>` | ended ones |
 //! | `<prefix>-builds/report/<claim>` | what their scripts have reported |
+//! | `<prefix>-builds/approved/<SHA-256 of the canonical address>` | whose pull requests are built without asking |
 //! | `<prefix>-builds/tests/<SHA-256 of the canonical address>` | the newest test delivery of its webhook |
 //! | `<prefix>-builds/lock` | the follower's lock |
 
+mod approved;
 mod claims;
 mod copy;
 mod lock;
@@ -24,6 +26,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written};
 use crate::api::consul::{Consistency, Consul, ConsulError, Pair};
+use crate::domain::approval::Approved;
 use crate::domain::delivery::Tested;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record, VERSION};
@@ -198,6 +201,22 @@ impl ConsulRegistry {
             self.readable(&pair, read_versioned(&pair)).map(|done| (id, done))
         });
         Ok(found.collect())
+    }
+
+    pub(super) async fn approved(&self, canonical: &str) -> Result<Option<Stored<Approved>>, RegistryError> {
+        approved::one(self, canonical).await
+    }
+
+    pub(super) async fn set_approved(
+        &self,
+        approved: &Approved,
+        index: Option<Index>,
+    ) -> Result<Written, RegistryError> {
+        approved::set(self, approved, index).await
+    }
+
+    pub(super) async fn all_approved(&self) -> Result<Vec<Approved>, RegistryError> {
+        approved::all(self).await
     }
 
     pub(super) async fn acquire(&self) -> Result<Option<Lease>, RegistryError> {

@@ -18,6 +18,8 @@ pub(super) enum Intent {
     Report { open: String, index: Index, value: Vec<u8>, key: String, report: Vec<u8> },
     /// From `open/` to `done/`.
     Finish { open: String, index: Index, done: String, value: Vec<u8> },
+    /// A value beside the records; without an index only where there is none.
+    Keep { key: String, index: Option<Index>, value: Vec<u8> },
     /// No open record any more.
     Forget { key: String, index: Index },
     /// No ended change any more, nor its report.
@@ -35,6 +37,9 @@ impl Intent {
     fn ops(&self) -> Vec<Op<'_>> {
         match self {
             Self::Replace { key, index, value } => vec![Op::Cas { key, index: index.0, value }],
+            Self::Keep { key, index, value } => {
+                vec![Op::Cas { key, index: index.map_or(0, |index| index.0), value }]
+            }
             Self::Report { open, index, value, key, report } => {
                 vec![Op::Cas { key: open, index: index.0, value }, Op::Set { key, value: report }]
             }
@@ -49,7 +54,7 @@ impl Intent {
     /// The key whose new index the caller learns; none for removals.
     fn written(&self) -> Option<&str> {
         match self {
-            Self::Replace { key, .. } | Self::Report { open: key, .. } => Some(key),
+            Self::Replace { key, .. } | Self::Keep { key, .. } | Self::Report { open: key, .. } => Some(key),
             Self::Finish { done, .. } => Some(done),
             Self::Forget { .. } | Self::Expire { .. } => None,
         }
@@ -119,6 +124,12 @@ async fn settle(at: &ConsulRegistry, intent: &Intent) -> Result<Settled, ConsulE
         Intent::Replace { key, index, value } => match read(key).await? {
             Some(pair) if pair.value == *value => Settled::Happened(Index(pair.modify_index)),
             Some(pair) if pair.modify_index == index.0 => Settled::NotYet,
+            Some(_) | None => Settled::Overtaken,
+        },
+        Intent::Keep { key, index, value } => match read(key).await? {
+            Some(pair) if pair.value == *value => Settled::Happened(Index(pair.modify_index)),
+            Some(pair) if Some(Index(pair.modify_index)) == *index => Settled::NotYet,
+            None if index.is_none() => Settled::NotYet,
             Some(_) | None => Settled::Overtaken,
         },
         // The record may be as it was before, so the report tells.

@@ -33,8 +33,8 @@ pub enum FilesError {
     #[error("a record cannot be written")]
     Json(#[source] serde_json::Error),
     /// The record on disk is of another version, or damaged.
-    #[error("the record of {0} was not written by this version of albatros; it is left alone")]
-    Foreign(ClaimId),
+    #[error("the record {0} was not written by this version of albatros; it is left alone")]
+    Foreign(String),
     /// The system gave no random numbers.
     #[error("no random numbers")]
     Random(#[source] getrandom::Error),
@@ -88,7 +88,7 @@ pub(super) struct Folder {
 
 impl Folder {
     pub(super) fn take(path: &Path) -> Result<Self, FilesError> {
-        for part in ["open", "done", "report"] {
+        for part in ["open", "done", "report", "approved"] {
             let folder = path.join(part);
             std::fs::create_dir_all(&folder).map_err(failed("make", &folder))?;
         }
@@ -102,8 +102,8 @@ impl Folder {
         }
     }
 
-    fn file(&self, part: &str, id: &ClaimId) -> PathBuf {
-        self.path.join(part).join(format!("{id}.json"))
+    fn file(&self, part: &str, name: &str) -> PathBuf {
+        self.path.join(part).join(format!("{name}.json"))
     }
 
     /// Everything of a part. What cannot be read is logged, named, and left where it is.
@@ -140,7 +140,7 @@ impl Folder {
     /// The disk may have it a moment later: syncing costs milliseconds that a hook and the start of a build would wait
     /// for, and a machine that loses power has lost the build anyway.
     pub(super) fn put<T: Serialize>(&self, part: &str, id: &ClaimId, stored: &Stored<T>) -> Result<(), FilesError> {
-        let file = self.replace(part, id, &kept(stored)?, |_| Ok(()))?;
+        let file = self.replace(part, id.as_str(), &kept(stored)?, |_| Ok(()))?;
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn_blocking(move || file.sync_data());
         }
@@ -154,17 +154,22 @@ impl Folder {
         id: &ClaimId,
         stored: &Stored<T>,
     ) -> Result<(), FilesError> {
-        self.replace(part, id, &kept(stored)?, File::sync_data).map(|_| ())
+        self.put_named(part, id.as_str(), stored)
+    }
+
+    /// The same for what is named otherwise.
+    pub(super) fn put_named<T: Serialize>(&self, part: &str, name: &str, stored: &Stored<T>) -> Result<(), FilesError> {
+        self.replace(part, name, &kept(stored)?, File::sync_data).map(|_| ())
     }
 
     fn replace(
         &self,
         part: &str,
-        id: &ClaimId,
+        name: &str,
         text: &[u8],
         before: impl FnOnce(&File) -> std::io::Result<()>,
     ) -> Result<File, FilesError> {
-        let path = self.file(part, id);
+        let path = self.file(part, name);
         let folder = self.path.join(part);
         let mut new =
             tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed("write", &path))?;
@@ -176,17 +181,43 @@ impl Folder {
     /// A value that is read when it is asked for, and has no index.
     pub(super) fn put_value<T: Serialize>(&self, part: &str, id: &ClaimId, value: &T) -> Result<(), FilesError> {
         let text = serde_json::to_vec(value).map_err(FilesError::Json)?;
-        self.replace(part, id, &text, |_| Ok(())).map(|_| ())
+        self.replace(part, id.as_str(), &text, |_| Ok(())).map(|_| ())
     }
 
     /// Reads it; none where there is none.
     pub(super) fn value<T: DeserializeOwned>(&self, part: &str, id: &ClaimId) -> Result<Option<T>, FilesError> {
-        let path = self.file(part, id);
+        let path = self.file(part, id.as_str());
         match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_damaged| FilesError::Foreign(id.clone())),
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_damaged| FilesError::Foreign(id.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("read", &path)(error)),
         }
+    }
+
+    /// Reads what [`Folder::put_named`] wrote; none where there is none.
+    pub(super) fn named<T: DeserializeOwned>(&self, part: &str, name: &str) -> Result<Option<Stored<T>>, FilesError> {
+        let path = self.file(part, name);
+        match std::fs::read(&path) {
+            Ok(text) => parse(&text).map(Some).map_err(|_damaged| FilesError::Foreign(format!("{part}/{name}"))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// The names of a part; the caller's mutex is what makes sure that nobody is just writing one.
+    pub(super) fn names(&self, part: &str) -> Result<Vec<String>, FilesError> {
+        let folder = self.path.join(part);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(failed("read", &folder))? {
+            let entry = entry.map_err(failed("read", &folder))?;
+            let file = entry.file_name();
+            let name = file.to_str().unwrap_or_default();
+            if name.starts_with(UNFINISHED) {
+                Self::discard(&entry.path())?;
+            }
+            names.extend(name.strip_suffix(".json").map(str::to_owned));
+        }
+        Ok(names)
     }
 
     /// What a process did not finish, or what never reached the disk.
@@ -196,7 +227,7 @@ impl Folder {
     }
 
     pub(super) fn remove(&self, part: &str, id: &ClaimId) -> Result<(), FilesError> {
-        let path = self.file(part, id);
+        let path = self.file(part, id.as_str());
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
             Ok(()) | Err(_) => Ok(()),

@@ -1,8 +1,10 @@
 //! The registry of one machine: files under a data directory, a `flock` for the lock.
 //!
 //! `open/<claim>.json` and `done/<claim>.json` hold what Consul would, each with its index, and `report/<claim>.json`
-//! what scripts have reported. All but these are read once, at the start; the `flock` on `lock` makes sure that nobody else writes them afterwards.
+//! what scripts have reported. `approved/` has who is approved always, a file a repository.
+//! All but reports and approvals are read once, at the start; the `flock` on `lock` makes sure that nobody else writes them afterwards.
 
+mod approved;
 mod folder;
 mod store;
 
@@ -11,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written};
+use crate::domain::approval::Approved;
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::Tested;
 use crate::domain::id::ClaimId;
@@ -156,6 +159,24 @@ impl FileRegistry {
 
     pub(super) async fn all_done(&self) -> Result<Vec<(ClaimId, Done)>, RegistryError> {
         Ok(self.read(Store::all_done))
+    }
+
+    pub(super) async fn approved(&self, canonical: &str) -> Result<Option<Stored<Approved>>, RegistryError> {
+        let canonical = canonical.to_owned();
+        self.on(move |store| approved::one(store.folder(), &canonical)).await
+    }
+
+    pub(super) async fn set_approved(
+        &self,
+        approved: &Approved,
+        index: Option<Index>,
+    ) -> Result<Written, RegistryError> {
+        let approved = approved.clone();
+        self.on(move |store| approved::set(store.folder(), approved, index)).await
+    }
+
+    pub(super) async fn all_approved(&self) -> Result<Vec<Approved>, RegistryError> {
+        self.on(|store| approved::all(store.folder())).await
     }
 
     pub(super) async fn acquire(&self) -> Result<Option<Lease>, RegistryError> {

@@ -41,6 +41,11 @@ impl Store {
         Ok(Self { folder, open, done, foreign, last, changed, follower: None })
     }
 
+    /// For what is kept beside the records; whoever has the store has the directory for himself.
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     pub(super) fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
         self.changed.subscribe()
     }
@@ -172,7 +177,7 @@ impl Store {
 
     /// What another version wrote is neither read nor replaced.
     fn native(&self, id: &ClaimId) -> Result<(), FilesError> {
-        if self.foreign.contains(id) { Err(FilesError::Foreign(id.clone())) } else { Ok(()) }
+        if self.foreign.contains(id) { Err(FilesError::Foreign(id.to_string())) } else { Ok(()) }
     }
 
     fn is_follower(&self, lease: &Lease) -> bool {

@@ -92,6 +92,16 @@ impl Delivery {
         self
     }
 
+    /// The pull request is this account's, and it acts itself.
+    pub(crate) fn by(mut self, login: &str, id: u64) -> Self {
+        for account in ["/sender", "/pull_request/user"] {
+            let account = self.body.pointer_mut(account).unwrap();
+            account["login"] = login.into();
+            account["id"] = id.into();
+        }
+        self
+    }
+
     /// Of another repository.
     pub(crate) fn repo(mut self, url: &str) -> Self {
         self.body["repository"]["clone_url"] = url.into();

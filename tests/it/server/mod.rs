@@ -1,6 +1,7 @@
 //! The whole server on fakes: what somebody does, and what comes of it. One file a behaviour.
 
 mod again;
+mod approvals;
 mod archive;
 mod bin;
 mod blobs;

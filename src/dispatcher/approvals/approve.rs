@@ -1,0 +1,116 @@
+//! `POST /builds/claim/{claim}/approve`: one change, by what a person says of this very commit.
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::super::access::Credentials;
+use super::super::answer::{Answer, Problem};
+use super::super::hook::registry_down;
+use super::super::people::{is_over, open_claim};
+use super::super::{App, SharedApp, claim};
+use super::{TRIES, senders};
+use crate::domain::approval;
+use crate::domain::config::RepoConfig;
+use crate::domain::id::ClaimId;
+use crate::domain::record::{ApprovedBy, Phase, Record};
+use crate::registry::{Stored, Written};
+
+/// What is approved.
+#[derive(Debug, Deserialize)]
+pub(crate) struct How {
+    /// Its sender too: what he sends from now on is built without asking.
+    #[serde(default)]
+    always: bool,
+}
+
+/// `POST /builds/claim/{claim}/approve?always=`: builds what is held, at the commit that was held, never with secrets.
+pub(crate) async fn approve(
+    State(app): State<SharedApp>,
+    Path(claim): Path<String>,
+    Query(how): Query<How>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
+    refuse_what_ends(&stored.value)?;
+    let mut sender = None;
+    if how.always {
+        // Before the change itself: whoever is killed between the two, or hears of neither, does both by asking again.
+        sender = Some(always(&app, &stored.value).await?);
+    }
+    let mut answer = one(&app, claim, stored, config).await?;
+    if let Some(login) = sender {
+        let said = format!("what {login} sends is built without approval from now on, never with secrets");
+        if let Some(object) = answer.object.as_object_mut() {
+            object.insert("always".to_owned(), said.clone().into());
+        }
+        answer.lines.push(said);
+    }
+    Ok(answer.into_form(&headers))
+}
+
+/// Lets one change go on. The follower writes into its record too, so it is tried again where that got through.
+async fn one(
+    app: &SharedApp,
+    claim: ClaimId,
+    mut stored: Stored<Record>,
+    config: RepoConfig,
+) -> Result<Answer, Problem> {
+    for _ in 0..TRIES {
+        refuse_what_ends(&stored.value)?;
+        if !matches!(stored.value.phase, Phase::Held) {
+            return Ok(claim::at_claim(app, &claim, "not held any more"));
+        }
+        let record = Record {
+            phase: claim::let_through(&config, stored.value.undecided),
+            approved: Some(jiff::Timestamp::now()),
+            approved_by: Some(ApprovedBy::Person),
+            ..stored.value
+        };
+        match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
+            Written::Yes(index) => {
+                let (repo, commit) = (&record.canonical, record.commit.as_str());
+                tracing::info!(claim = claim.as_str(), repo, commit, "approved");
+                return go_on(app, claim, Stored { value: record, index }, config).await;
+            }
+            Written::Conflict | Written::LeaseLost => {}
+        }
+        let newer = app.registry.open(&claim).await.map_err(|error| registry_down(&error))?;
+        stored = newer.ok_or_else(|| Problem::new(StatusCode::CONFLICT, "it has just ended"))?;
+    }
+    Err(Problem::new(StatusCode::CONFLICT, "it is being written by others; look at it again"))
+}
+
+async fn go_on(app: &SharedApp, claim: ClaimId, stored: Stored<Record>, config: RepoConfig) -> Result<Answer, Problem> {
+    if stored.value.phase == Phase::Waiting {
+        return Ok(claim::at_claim(app, &claim, "approved: waiting for its turn"));
+    }
+    let (_, answer) = claim::dispatch_in_time(app, claim, stored, config).await?;
+    Ok(answer)
+}
+
+fn refuse_what_ends(record: &Record) -> Result<(), Problem> {
+    if let Phase::Ended { outcome } = &record.phase {
+        return Err(is_over(outcome));
+    }
+    if record.stop.is_none() || !matches!(record.phase, Phase::Held) {
+        return Ok(());
+    }
+    let why = match record.parent {
+        None => "it has been cancelled; approve the newest change instead",
+        Some(_) => "it is being stopped: the build that started it has ended, or has stopped it",
+    };
+    Err(Problem::new(StatusCode::CONFLICT, why))
+}
+
+/// Approves the sender of a change always; gives his login.
+async fn always(app: &App, record: &Record) -> Result<String, Problem> {
+    let no_sender = "only a pull request has a sender who can be approved always";
+    let pull = record.pull.as_ref().filter(|_| record.parent.is_none());
+    let pull = pull.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, no_sender))?;
+    let (login, id) = approval::author(&record.sender, pull)?;
+    senders::approve(app, &record.canonical, &login, id).await?;
+    Ok(login)
+}

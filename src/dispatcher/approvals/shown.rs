@@ -1,0 +1,127 @@
+//! `GET /held`: what waits for a person, and what he should know of it.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::super::access::Credentials;
+use super::super::answer::{Answer, Problem};
+use super::super::hook::registry_down;
+use super::super::{App, SharedApp};
+use crate::domain::config::RepoConfig;
+use crate::domain::event::{PullOrigin, Sender};
+use crate::domain::id::{ClaimId, JobName};
+use crate::domain::record::{Phase, Record};
+use crate::domain::repo_url::RepoUrl;
+
+/// The longest list; what does not fit is counted.
+const MOST: usize = 1_000;
+
+/// Which ones.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Which {
+    repo: Option<String>,
+    sender: Option<String>,
+    claim: Option<ClaimId>,
+}
+
+/// One change that is held.
+#[derive(Debug, Serialize)]
+struct HeldView {
+    claim: ClaimId,
+    /// Its page.
+    page: String,
+    repo: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request: Option<u64>,
+    #[serde(rename = "ref")]
+    git_ref: String,
+    commit: String,
+    flavor: String,
+    /// Who acted.
+    sender: Sender,
+    /// Who opened the pull request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<String>,
+    /// Why it is held, for people.
+    why: &'static str,
+    since: Timestamp,
+    private: bool,
+    /// Of a job: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<JobName>,
+}
+
+/// `GET /held?repo=&sender=&claim=`: oldest first. Private changes only for a bearer of their repository.
+pub(crate) async fn held(
+    State(app): State<SharedApp>,
+    Query(which): Query<Which>,
+    credentials: Credentials,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let open = app.known.open(&app, Instant::now()).await.map_err(|error| registry_down(&error))?;
+    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
+    let theirs = entries.into_iter().filter(|found| credentials.reads(&app, &found.config));
+    let readable: HashMap<String, RepoConfig> = theirs.map(|found| (found.repo, found.config)).collect();
+    let repo = which
+        .repo
+        .as_ref()
+        .map(|repo| repo.parse::<RepoUrl>().map_or_else(|_| repo.clone(), |url| url.canonical().to_owned()));
+    let is_shown = |record: &Record| {
+        matches!(record.phase, Phase::Held)
+            && record.stop.is_none()
+            && (!record.private || readable.contains_key(&record.repo))
+            && repo.as_ref().is_none_or(|repo| record.canonical == *repo)
+            && which.sender.as_ref().is_none_or(|login| record.sender.login.eq_ignore_ascii_case(login))
+    };
+    let mut shown: Vec<_> = open
+        .iter()
+        .filter(|(claim, stored)| which.claim.as_ref().is_none_or(|wanted| wanted == claim) && is_shown(&stored.value))
+        .collect();
+    shown.sort_by_key(|(claim, stored)| (stored.value.created, claim.as_str().to_owned()));
+    let left_off = shown.len().saturating_sub(MOST);
+    shown.truncate(MOST);
+    let views: Vec<HeldView> = shown.iter().map(|(claim, stored)| HeldView::of(&app, claim, &stored.value)).collect();
+    let lines = views.iter().map(HeldView::line).collect();
+    Ok(Answer { status: StatusCode::OK, lines, object: json!({"held": views, "left_off": left_off}) }
+        .into_form(&headers))
+}
+
+impl HeldView {
+    fn of(app: &App, claim: &ClaimId, record: &Record) -> Self {
+        let job = record.parent.as_ref().map(|parent| parent.name.clone());
+        let why = match (&job, record.pull.as_ref().map(|pull| pull.origin)) {
+            (Some(_), _) => "its build wants a person to approve this job",
+            (None, Some(PullOrigin::Fork)) => "a pull request from a fork",
+            (None, Some(PullOrigin::Agit)) => "a pull request without a branch (AGit)",
+            (None, Some(PullOrigin::Gone)) => "a pull request whose repository is gone",
+            (None, None) => "it waits for approval",
+        };
+        Self {
+            claim: claim.clone(),
+            page: app.link(&format!("/builds/claim/{claim}")),
+            repo: record.repo.clone(),
+            pull_request: record.pull.as_ref().map(|pull| pull.number),
+            git_ref: record.git_ref.clone(),
+            commit: record.commit.to_string(),
+            flavor: record.flavor.to_string(),
+            sender: record.sender.clone(),
+            author: record.pull.as_ref().map(|pull| pull.author.clone()),
+            why,
+            since: record.created,
+            private: record.private,
+            job,
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { claim, repo, git_ref, commit, why, .. } = self;
+        format!("{claim}\t{repo}\t{git_ref}\t{commit}\t{}\t{why}", self.sender.login)
+    }
+}
