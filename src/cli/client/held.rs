@@ -21,7 +21,7 @@ pub(crate) struct HeldArgs {
     #[command(flatten)]
     server: Server,
     /// Only this one
-    claim: Option<ClaimId>,
+    claim: Option<String>,
     /// Only this repository
     #[arg(long)]
     repo: Option<String>,
@@ -37,7 +37,7 @@ impl HeldArgs {
     pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, ClientError> {
         let albatros = self.server.connect(env)?;
         let files = self.files.then(|| "true".to_owned());
-        let claim = self.claim.map(|claim| claim.to_string());
+        let claim = self.claim.as_deref().map(claim).transpose()?.map(|claim| claim.to_string());
         let query = query([("claim", claim), ("repo", self.repo), ("sender", self.sender), ("files", files)]);
         show_held::held(&albatros.held(&query).await?, self.server.json)?;
         Ok(Exit::Success)
@@ -50,7 +50,7 @@ pub(crate) struct ApproveArgs {
     #[command(flatten)]
     server: Server,
     /// The claims, as `held` shows them
-    claims: Vec<ClaimId>,
+    claims: Vec<String>,
     /// All pull requests that are held now
     #[arg(long, conflicts_with = "claims", requires = "repo")]
     all: bool,
@@ -72,12 +72,13 @@ impl ApproveArgs {
     pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, ClientError> {
         let albatros = self.server.connect(env)?;
         let json = self.server.json;
-        match (self.claims.as_slice(), self.all, &self.repo, &self.sender) {
+        let claims = self.claims.iter().map(|typed| claim(typed)).collect::<Result<Vec<_>, _>>()?;
+        match (claims.as_slice(), self.all, &self.repo, &self.sender) {
             ([claim], _, _, _) => {
                 show::started(&albatros.approve(claim.as_str(), self.always).await?, json)?;
                 Ok(Exit::Success)
             }
-            ([_, _, ..], _, _, _) => each(&albatros, &self.claims, self.always, json).await,
+            ([_, _, ..], _, _, _) => each(&albatros, &claims, self.always, json).await,
             ([], true, Some(repo), _) => {
                 let held =
                     albatros.held(&query([("repo", Some(repo.clone())), ("sender", self.sender.clone())])).await?;
@@ -183,6 +184,10 @@ impl RevokeArgs {
         show_held::revoked(&albatros.revoke(&query).await?, self.server.json)?;
         Ok(Exit::Success)
     }
+}
+
+fn claim(typed: &str) -> Result<ClaimId, ClientError> {
+    typed.parse().map_err(|error| ClientError::Usage(format!("{error}")))
 }
 
 fn query<const N: usize>(pairs: [(&'static str, Option<String>); N]) -> Vec<(&'static str, String)> {

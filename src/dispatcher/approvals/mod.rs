@@ -2,6 +2,7 @@
 //! a build the repository's secrets.
 
 mod approve;
+mod files;
 mod senders;
 mod shown;
 

@@ -14,6 +14,7 @@ use super::super::access::Credentials;
 use super::super::answer::{Answer, Problem};
 use super::super::hook::registry_down;
 use super::super::{App, SharedApp};
+use super::files::{self, Files};
 use crate::domain::config::RepoConfig;
 use crate::domain::event::{PullOrigin, Sender};
 use crate::domain::id::{ClaimId, JobName};
@@ -29,6 +30,9 @@ pub(crate) struct Which {
     repo: Option<String>,
     sender: Option<String>,
     claim: Option<ClaimId>,
+    /// With what they touch.
+    #[serde(default)]
+    files: bool,
 }
 
 /// One change that is held.
@@ -56,9 +60,13 @@ struct HeldView {
     /// Of a job: its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<JobName>,
+    /// What it touches; where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Files>,
 }
 
-/// `GET /held?repo=&sender=&claim=`: oldest first. Private changes only for a bearer of their repository.
+/// `GET /held?repo=&sender=&claim=&files=`: oldest first. Private changes, and any change's files, only for a bearer of
+/// their repository.
 pub(crate) async fn held(
     State(app): State<SharedApp>,
     Query(which): Query<Which>,
@@ -69,28 +77,45 @@ pub(crate) async fn held(
     let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
     let theirs = entries.into_iter().filter(|found| credentials.reads(&app, &found.config));
     let readable: HashMap<String, RepoConfig> = theirs.map(|found| (found.repo, found.config)).collect();
-    let repo = which
-        .repo
-        .as_ref()
-        .map(|repo| repo.parse::<RepoUrl>().map_or_else(|_| repo.clone(), |url| url.canonical().to_owned()));
-    let is_shown = |record: &Record| {
-        matches!(record.phase, Phase::Held)
-            && record.stop.is_none()
-            && (!record.private || readable.contains_key(&record.repo))
-            && repo.as_ref().is_none_or(|repo| record.canonical == *repo)
-            && which.sender.as_ref().is_none_or(|login| record.sender.login.eq_ignore_ascii_case(login))
-    };
-    let mut shown: Vec<_> = open
+    let which = which.canonical();
+    let is_visible = |record: &Record| !record.private || readable.contains_key(&record.repo);
+    let mut shown: Vec<(&ClaimId, &Record)> = open
         .iter()
-        .filter(|(claim, stored)| which.claim.as_ref().is_none_or(|wanted| wanted == claim) && is_shown(&stored.value))
+        .map(|(claim, stored)| (claim, &stored.value))
+        .filter(|(claim, record)| which.takes(claim, record) && is_visible(record))
         .collect();
-    shown.sort_by_key(|(claim, stored)| (stored.value.created, claim.as_str().to_owned()));
+    shown.sort_by_key(|(claim, record)| (record.created, claim.as_str()));
     let left_off = shown.len().saturating_sub(MOST);
     shown.truncate(MOST);
-    let views: Vec<HeldView> = shown.iter().map(|(claim, stored)| HeldView::of(&app, claim, &stored.value)).collect();
+    let mut views: Vec<HeldView> = shown.iter().map(|(claim, record)| HeldView::of(&app, claim, record)).collect();
+    if which.files {
+        let records: Vec<&Record> = shown.iter().map(|(_, record)| *record).collect();
+        for (view, files) in views.iter_mut().zip(files::of(&app, &records, &readable).await) {
+            view.files = Some(files);
+        }
+    }
     let lines = views.iter().map(HeldView::line).collect();
-    Ok(Answer { status: StatusCode::OK, lines, object: json!({"held": views, "left_off": left_off}) }
-        .into_form(&headers))
+    let object = json!({"held": views, "left_off": left_off});
+    Ok(Answer { status: StatusCode::OK, lines, object }.into_form(&headers))
+}
+
+impl Which {
+    /// With the repository's address in its canonical form, where it is one.
+    fn canonical(self) -> Self {
+        let form = |repo: String| match repo.parse::<RepoUrl>() {
+            Ok(url) => url.canonical().to_owned(),
+            Err(_no_address) => repo,
+        };
+        Self { repo: self.repo.map(form), ..self }
+    }
+
+    fn takes(&self, claim: &ClaimId, record: &Record) -> bool {
+        matches!(record.phase, Phase::Held)
+            && record.stop.is_none()
+            && self.claim.as_ref().is_none_or(|wanted| wanted == claim)
+            && self.repo.as_ref().is_none_or(|repo| record.canonical == *repo)
+            && self.sender.as_ref().is_none_or(|login| record.sender.login.eq_ignore_ascii_case(login))
+    }
 }
 
 impl HeldView {
@@ -117,6 +142,7 @@ impl HeldView {
             since: record.created,
             private: record.private,
             job,
+            files: None,
         }
     }
 
