@@ -46,4 +46,5 @@ mod session;
 mod store;
 mod story;
 mod tree;
+mod turns;
 mod verdicts;

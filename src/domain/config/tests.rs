@@ -42,6 +42,7 @@ fn only_a_hook_is_required_and_the_rest_has_defaults() {
     assert_eq!(config.pull_requests, PullPolicy::Hold);
     assert!(!config.submodules && !config.lfs);
     assert!(config.forge.is_none() && config.tokens.is_none() && config.private.is_none());
+    assert!(!config.concurrency.is_limited() && config.concurrency.queue.is_none());
     assert!(config.untrusted_builder.is_none() && config.inject.is_none() && config.repository_id.is_none());
 }
 
@@ -72,6 +73,22 @@ fn the_whole_table_is_read() {
     assert_eq!(config.untrusted_job_builder.unwrap().as_str(), "jailed-box");
     assert_eq!(config.tokens.unwrap().act.len(), 2);
     assert_eq!(config.timeout.get().as_secs(), 5_400);
+}
+
+#[test]
+fn whose_turn_it_is_is_read_and_only_what_makes_changes_wait_limits() {
+    let of = |concurrency: Value| {
+        let mut config = with("gitea", json!({"url": "https://git.example", "token": "t"}));
+        config["concurrency"] = concurrency;
+        parse(&config).unwrap().concurrency
+    };
+    let all = of(json!({"supersede": true, "max": 2, "queue": "30m"}));
+    let queue = Some("30m".parse().unwrap());
+    assert_eq!(all, Concurrency { supersede: true, max: Some(2), queue });
+    assert!(of(json!({"supersede": true})).is_limited() && of(json!({"max": 1})).is_limited());
+    assert!(!of(json!({})).is_limited() && !of(json!({"queue": "30m", "supersede": false})).is_limited());
+    let alone = parse(&with("concurrency", json!({"max": 1, "supersede": false}))).unwrap();
+    assert_eq!(alone.concurrency.max, Some(1), "a limit needs no forge");
 }
 
 #[test]
@@ -125,6 +142,16 @@ fn every_error_names_its_field() {
         (with("tokens", json!("t")), "tokens: expected an object"),
         (with("tokens", json!({"read": [""]})), "tokens.read[0]: must not be empty"),
         (with("tokens", json!({"write": []})), "tokens.write: unknown field"),
+        (with("concurrency", json!(2)), "concurrency: expected an object"),
+        (with("concurrency", json!({"maximum": 2})), "concurrency.maximum: unknown field"),
+        (with("concurrency", json!({"max": 0})), "concurrency.max: expected a number of builds from 1 on"),
+        (with("concurrency", json!({"max": 1_u64 << 32})), "concurrency.max: expected a number of builds from 1 on"),
+        (with("concurrency", json!({"max": "2"})), "concurrency.max: expected a whole number"),
+        (with("concurrency", json!({"max": -1})), "concurrency.max: expected a whole number"),
+        (with("concurrency", json!({"supersede": "yes"})), "concurrency.supersede: expected true or false"),
+        (with("concurrency", json!({"supersede": true})), "concurrency.supersede: needs a forge that can be asked"),
+        (with("concurrency", json!({"queue": 60})), "concurrency.queue: expected a string"),
+        (with("concurrency", json!({"queue": "0s"})), "concurrency.queue: expected a duration"),
         (with("timeout", json!(3600)), "timeout: expected a string"),
         (with("timeout", json!("1 hour")), "timeout: expected a duration"),
     ];
@@ -174,7 +201,8 @@ proptest! {
     #[test]
     fn a_field_nobody_knows_is_never_let_pass(name in "[a-z_]{1,12}") {
         let known = ["hook", "gitea", "forgejo", "github", "trusted", "repository_id", "inject", "builders",
-            "pull_requests", "private", "tokens", "submodules", "lfs", "timeout"];
+            "pull_requests", "private", "tokens", "submodules", "lfs", "timeout", "concurrency", "branches", "paths",
+            "paths_ignore"];
         prop_assume!(!known.contains(&name.as_str()));
         let said = parse(&with(&name, json!({}))).unwrap_err().to_string();
         prop_assert_eq!(said, format!("configuration: {name}: unknown field"));

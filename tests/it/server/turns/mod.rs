@@ -1,6 +1,7 @@
 //! Whose turn it is: `concurrency` in a repository's configuration.
 
 mod cheap;
+mod files;
 mod killed;
 mod limit;
 mod newer;

@@ -12,9 +12,8 @@ async fn who_waits_too_long_for_its_turn_ends_with_an_error_that_says_so() {
     waits(&world, &serve, 2).await;
     let first = world.nomad.child("builder", 1).await;
     world.nomad.run(&first);
-    waits(&world, &serve, 3).await;
     configure(&world, json!({"max": 1, "queue": "2s"}));
-    // Its turn is asked for again with the next change.
+    waits(&world, &serve, 3).await;
     waits(&world, &serve, 4).await;
     for n in [3, 4] {
         let last = world.forge.wait_state(&commit(n), "error").await;
