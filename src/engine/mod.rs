@@ -130,6 +130,15 @@ impl LogSource {
         Self { pieces }
     }
 
+    /// One that says why there is no log, and nothing else.
+    #[must_use]
+    pub fn never(why: &str) -> Self {
+        let (to, pieces) = tokio::sync::mpsc::channel(1);
+        // There is room for one.
+        drop(to.try_send(LogPiece::Never(why.to_owned())));
+        Self::new(pieces)
+    }
+
     /// The next piece; none when the engine gave up, which a reader is told as a gap.
     pub async fn next(&mut self) -> Option<LogPiece> {
         self.pieces.recv().await
@@ -183,6 +192,14 @@ impl Engine {
     /// [`EngineError::Unknown`] when there is no such parameterized job.
     pub async fn builder(&self, name: &BuilderName) -> Result<BuilderShape, EngineError> {
         each!(self, builder(name))
+    }
+
+    /// The names of builders that there are, for who has mistyped one; not more than one page of them.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn builders(&self) -> Result<Vec<String>, EngineError> {
+        each!(self, builders())
     }
 
     /// Dispatches with the claim as idempotency token, and reads the child back: parent, every meta value, payload and

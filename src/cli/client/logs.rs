@@ -29,21 +29,43 @@ pub(crate) struct LogsArgs {
     /// Standard error instead of standard output
     #[arg(long)]
     stderr: bool,
+    /// Both, in order of time, of a build that is over; each line says which one it is of
+    #[arg(long, conflicts_with_all = ["stderr", "follow"])]
+    both: bool,
+    /// Each line behind the time at which it came; needs a store
+    #[arg(long)]
+    times: bool,
 }
 
 impl LogsArgs {
     pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, ClientError> {
         let albatros = self.server.connect(env)?;
-        logs(&albatros, &self.build, self.follow, self.stderr).await
+        let stream = match (self.both, self.stderr) {
+            (true, _) => "both",
+            (false, true) => "stderr",
+            (false, false) => "stdout",
+        };
+        let mut query = vec![("log", stream)];
+        query.extend(self.times.then_some(("times", "1")));
+        logs(&albatros, &self.build, self.follow, query).await
     }
 }
 
-async fn logs(albatros: &Albatros, build: &str, follow: bool, stderr: bool) -> Result<Exit, ClientError> {
-    let Named::Build(build) = path(build)? else {
+/// Prints standard output as it comes, and gives the build's code.
+pub(super) async fn follow(albatros: &Albatros, build: &str) -> Result<Exit, ClientError> {
+    logs(albatros, build, true, vec![("log", "stdout")]).await
+}
+
+async fn logs<'a>(
+    albatros: &Albatros,
+    build: &'a str,
+    follow: bool,
+    mut query: Vec<(&'a str, &'a str)>,
+) -> Result<Exit, ClientError> {
+    let Named::Build(id) = path(build)? else {
         return Err(ClientError::Usage("a claim has no log; `status` tells its build".to_owned()));
     };
-    let stream = if stderr { "stderr" } else { "stdout" };
-    let mut query = vec![("job", build.as_str()), ("log", stream)];
+    query.push(("job", build));
     if !follow {
         query.push(("follow", "false"));
     }
@@ -55,7 +77,7 @@ async fn logs(albatros: &Albatros, build: &str, follow: bool, stderr: bool) -> R
         }
         Err(error) => return Err(error.into()),
     }
-    if follow { verdict(albatros, &Named::Build(build)).await } else { Ok(Exit::Success) }
+    if follow { verdict(albatros, &Named::Build(id)).await } else { Ok(Exit::Success) }
 }
 
 /// A log to standard output, as it comes.

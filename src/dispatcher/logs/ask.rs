@@ -25,6 +25,8 @@ pub(super) struct Ask {
     pub(super) task: &'static str,
     /// Standard output unless `log=stderr`.
     pub(super) stream: LogStream,
+    /// Both streams in order of time.
+    pub(super) both: bool,
     /// Without what Albatros says itself, but for what is missing.
     pub(super) raw: bool,
     /// Until the build has ended, not only what there is now.
@@ -41,19 +43,20 @@ pub(super) const TASKS: [&str; 3] = ["executor", "prepare", "sidecar"];
 impl Ask {
     pub(super) fn of(query: &LogQuery, headers: &HeaderMap) -> Result<Self, Problem> {
         let stream = match query.log.as_deref() {
-            None | Some("stdout") => LogStream::Stdout,
+            None | Some("stdout" | "both") => LogStream::Stdout,
             Some("stderr") => LogStream::Stderr,
-            Some(_) => return Err(Problem::bad_request("log must be stdout or stderr")),
+            Some(_) => return Err(Problem::bad_request("log must be stdout, stderr or both")),
         };
         let task = query.task.as_deref().unwrap_or("executor");
         let task = TASKS.into_iter().find(|known| *known == task).ok_or_else(Problem::not_found)?;
         let raw = word("raw", query.raw.as_deref(), false)?;
         let follow = word("follow", query.follow.as_deref(), true)?;
         let times = word("times", query.times.as_deref(), false)?;
-        if times && TASKS.first() != Some(&task) {
+        let both = query.log.as_deref() == Some("both");
+        if (times || both) && TASKS.first() != Some(&task) {
             return Err(Problem::bad_request("times are known of the executor's log alone"));
         }
-        Ok(Self { task, stream, raw, follow, times, range: ByteRange::of(headers) })
+        Ok(Self { task, stream, both, raw, follow, times, range: ByteRange::of(headers) })
     }
 }
 
@@ -132,8 +135,8 @@ mod tests {
 
     #[test]
     fn without_a_word_it_is_standard_output_of_the_script_to_its_end() {
-        let usual =
-            Ask { task: "executor", stream: LogStream::Stdout, raw: false, follow: true, times: false, range: None };
+        let stream = LogStream::Stdout;
+        let usual = Ask { task: "executor", stream, both: false, raw: false, follow: true, times: false, range: None };
         assert_eq!(ask("job=x"), Ok(usual));
         assert_eq!(ask("log=stderr").unwrap().stream, LogStream::Stderr);
         assert!(!ask("follow=false").unwrap().follow);
@@ -146,7 +149,8 @@ mod tests {
             assert_eq!(ask(text), Err(Problem::not_found()), "{text}");
         }
         assert!(ask("times=1").unwrap().times);
-        for text in ["times=1&task=prepare", "log=", "log=both", "raw=2", "follow=maybe"] {
+        assert!(ask("log=both").unwrap().both);
+        for text in ["times=1&task=prepare", "log=both&task=prepare", "log=", "log=all", "raw=2", "follow=maybe"] {
             assert_eq!(ask(text).unwrap_err().status, axum::http::StatusCode::BAD_REQUEST, "{text}");
         }
     }

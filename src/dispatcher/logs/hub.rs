@@ -23,6 +23,8 @@ pub(super) struct LogKey {
     pub(super) task: &'static str,
     /// The stream.
     pub(super) stream: LogStream,
+    /// Both streams in one, whatever `stream` is.
+    pub(super) both: bool,
     /// With the time of each line.
     pub(super) times: bool,
 }

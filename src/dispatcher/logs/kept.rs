@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use super::both;
 use super::hub::LogKey;
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::SharedApp;
@@ -35,15 +36,18 @@ pub(super) struct Wanted {
 
 /// The engine's log; the archive's where the engine does not know it any more, and where the times are asked for.
 pub(super) async fn source(wanted: Wanted) -> Result<LogSource, EngineError> {
-    let LogKey { build, task, stream, times } = &wanted.key;
+    let LogKey { build, task, stream, both, times } = &wanted.key;
+    if *both {
+        return both::source(&wanted).await;
+    }
     if *times {
-        let archive = wanted.archive().await?;
+        let archive = wanted.own().await?;
         let none = || EngineError::Unknown(format!("the archive of the log of {build}"));
         return archive.map(Archive::into_source).ok_or_else(none);
     }
     match wanted.app.engine.log(build, task, *stream).await {
         Err(EngineError::Unknown(what)) => {
-            let archive = wanted.archive().await?;
+            let archive = wanted.own().await?;
             archive.map(Archive::into_source).ok_or(EngineError::Unknown(what))
         }
         Ok(source) if *task == ARCHIVED && wanted.app.store.is_some() => Ok(with_archive(source, wanted)),
@@ -59,7 +63,7 @@ fn with_archive(mut source: LogSource, wanted: Wanted) -> LogSource {
         while let Some(piece) = source.next().await {
             any |= matches!(piece, LogPiece::Data(_) | LogPiece::Gap(_));
             if !any && matches!(piece, LogPiece::Never(_)) {
-                match wanted.archive().await {
+                match wanted.own().await {
                     Ok(Some(archive)) => return archive.pour(&to).await,
                     Ok(None) => {}
                     Err(error) => {
@@ -77,23 +81,29 @@ fn with_archive(mut source: LogSource, wanted: Wanted) -> LogSource {
 }
 
 impl Wanted {
-    /// None where nothing of it is archived.
-    async fn archive(&self) -> Result<Option<Archive>, EngineError> {
-        let Some(store) = self.app.store.clone().filter(|_| self.key.task == ARCHIVED) else { return Ok(None) };
-        let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| EngineError::Unavailable(error);
-        let home = self.home().await.map_err(|error| unavailable(Box::new(error)))?;
-        let Some(home) = home else { return Ok(None) };
+    /// The archive of the one stream that is wanted.
+    async fn own(&self) -> Result<Option<Archive>, EngineError> {
         let stream = match self.key.stream {
             LogStream::Stdout => Stream::Stdout,
             LogStream::Stderr => Stream::Stderr,
         };
+        self.archive(stream).await
+    }
+
+    /// None where nothing of it is archived.
+    pub(super) async fn archive(&self, stream: Stream) -> Result<Option<Archive>, EngineError> {
+        let Some(store) = self.app.store.clone().filter(|_| self.key.task == ARCHIVED) else { return Ok(None) };
+        let unavailable = |error: Box<dyn std::error::Error + Send + Sync>| EngineError::Unavailable(error);
+        let home = self.home().await.map_err(|error| unavailable(Box::new(error)))?;
+        let Some(home) = home else { return Ok(None) };
         let (place, joiner) = (home.place(), Joiner::default());
-        let stamper = self.key.times.then(Stamper::default);
+        let stamper = (self.key.times && !self.key.both).then(Stamper::default);
         let (app, known) = (SharedApp::clone(&self.app), self.known.clone());
         let archive = Archive { app, known, store, place, own: home.own, stream, joiner, stamper };
         let there = archive.there().await.map_err(|error| unavailable(Box::new(error)))?;
         // Of a build that runs, something will come.
-        Ok((there || (self.key.times && !matches!(self.known.tracked, Tracked::Done(_)))).then_some(archive))
+        Ok((there || (self.key.times && !self.key.both && !matches!(self.known.tracked, Tracked::Done(_))))
+            .then_some(archive))
     }
 
     async fn home(&self) -> Result<Option<Home>, crate::registry::RegistryError> {
@@ -102,7 +112,7 @@ impl Wanted {
 }
 
 /// The archive of one stream, being read.
-struct Archive {
+pub(super) struct Archive {
     app: SharedApp,
     known: Known,
     store: Store,
@@ -111,6 +121,16 @@ struct Archive {
     stream: Stream,
     joiner: Joiner,
     stamper: Option<Stamper>,
+}
+
+/// What is read of an archive.
+pub(super) enum Part {
+    /// So many bytes are missing, and then comes this.
+    Text(u64, Option<Chunk>),
+    /// All has been read, and so many bytes are missing at the end.
+    End(u64),
+    /// Nothing more will come, though nothing says that this is all.
+    Broken(&'static str),
 }
 
 /// What comes next of an archive.
@@ -137,24 +157,12 @@ impl Archive {
 
     /// All of it, and what is still being archived.
     async fn pour(mut self, to: &mpsc::Sender<LogPiece>) {
-        let mut looks = 0;
         loop {
-            let pieces = match self.next().await {
-                Ok(Found::Chunk(chunk)) => {
-                    looks = 0;
-                    self.pieces(chunk)
-                }
-                Ok(Found::Whole(0)) => vec![LogPiece::End],
-                Ok(Found::Whole(missing)) => vec![gap(missing), LogPiece::End],
-                Ok(Found::Nothing) if looks < LAST_LOOKS && !self.is_long_over() => {
-                    tokio::time::sleep(LOOK).await;
-                    looks += u32::from(self.is_over().await);
-                    continue;
-                }
-                Ok(Found::Nothing) => {
-                    let why = "the archive of the log breaks off here: the build ended without saying that it is whole";
-                    vec![LogPiece::Never(why.to_owned())]
-                }
+            let pieces = match self.part().await {
+                Ok(Part::Text(missing, chunk)) => self.pieces(missing, chunk),
+                Ok(Part::End(0)) => vec![LogPiece::End],
+                Ok(Part::End(missing)) => vec![gap(missing), LogPiece::End],
+                Ok(Part::Broken(why)) => vec![LogPiece::Never(why.to_owned())],
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the archive of a log cannot be read");
                     // Without a word: what reads says that it broke off.
@@ -170,10 +178,31 @@ impl Archive {
         }
     }
 
-    fn pieces(&mut self, chunk: Chunk) -> Vec<LogPiece> {
-        let joined = self.joiner.take(chunk);
-        let missing = (joined.missing > 0).then(|| gap(joined.missing));
-        let text = joined.chunk.map(|chunk| match &mut self.stamper {
+    /// What comes next, once it is there.
+    pub(super) async fn part(&mut self) -> Result<Part, StoreError> {
+        let mut looks = 0;
+        loop {
+            match self.next().await? {
+                Found::Chunk(chunk) => {
+                    let joined = self.joiner.take(chunk);
+                    return Ok(Part::Text(joined.missing, joined.chunk));
+                }
+                Found::Whole(missing) => return Ok(Part::End(missing)),
+                Found::Nothing if looks < LAST_LOOKS && !self.is_long_over() => {
+                    tokio::time::sleep(LOOK).await;
+                    looks += u32::from(self.is_over().await);
+                }
+                Found::Nothing => {
+                    let why = "the archive of the log breaks off here: the build ended without saying that it is whole";
+                    return Ok(Part::Broken(why));
+                }
+            }
+        }
+    }
+
+    fn pieces(&mut self, missing: u64, chunk: Option<Chunk>) -> Vec<LogPiece> {
+        let missing = (missing > 0).then(|| gap(missing));
+        let text = chunk.map(|chunk| match &mut self.stamper {
             Some(stamper) => LogPiece::Data(Bytes::from(stamper.stamp(&chunk))),
             None => LogPiece::Data(chunk.text),
         });
@@ -246,6 +275,6 @@ impl Archive {
     }
 }
 
-fn gap(missing: u64) -> LogPiece {
+pub(super) fn gap(missing: u64) -> LogPiece {
     LogPiece::Gap(format!("{missing} bytes of the log are missing here: they did not arrive in the archive"))
 }

@@ -8,9 +8,10 @@
 //! [`hub`] keeps at most one spool a log and bounds them all; [`feed`] fills one and closes it when nobody reads it any
 //! more; a [`reader`] takes bytes from the spool by offset, so a late one gets all of it and a slow one delays nobody.
 //! [`tail`] is the endpoint; [`ask`] what can be asked of it, [`ending`] the last line, [`kept`] the archive that is read
-//! when the engine has no log any more.
+//! when the engine has no log any more, and [`both`] its two streams put together.
 
 mod ask;
+mod both;
 mod ending;
 mod feed;
 mod hub;

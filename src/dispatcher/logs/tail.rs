@@ -16,11 +16,11 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 
 use super::ask::{Ask, ByteRange, LogQuery, TASKS};
-use super::ending;
 use super::hub::{JoinError, LogKey, Upstream};
 use super::kept::{self, Wanted};
 use super::reader::{Lines, Reader, Until, Wish};
 use super::spool::{Progress, Seat, Stage};
+use super::{both, ending};
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::builds::{build_id, readable_by_many};
@@ -82,7 +82,11 @@ pub(crate) async fn of_known(
 }
 
 async fn sent(app: &SharedApp, known: &Known, ask: &Ask) -> Result<Response, Problem> {
-    let key = LogKey { build: known.build.clone(), task: ask.task, stream: ask.stream, times: ask.times };
+    if ask.both {
+        both::check(app, known).await?;
+    }
+    let Ask { task, stream, both, times, .. } = *ask;
+    let key = LogKey { build: known.build.clone(), task, stream, both, times };
     let seat = app.logs.join(&key, upstream(app, &key, known))?;
     first_sign(app, &seat).await?;
     let view = view(app, known, &seat, ask).await?;

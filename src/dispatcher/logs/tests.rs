@@ -60,7 +60,7 @@ fn ending() -> futures_util::future::BoxFuture<'static, Ending> {
 
 fn key(number: u32) -> LogKey {
     let build = format!("builder/dispatch-1766000000-{number:08x}").parse().unwrap();
-    LogKey { build, task: "executor", stream: LogStream::Stdout, times: false }
+    LogKey { build, task: "executor", stream: LogStream::Stdout, both: false, times: false }
 }
 
 fn wish(lines: Lines) -> Wish {

@@ -12,6 +12,7 @@ mod draft;
 mod end;
 mod join;
 mod mask;
+mod merge;
 mod needles;
 mod stamp;
 
@@ -22,6 +23,7 @@ pub use draft::Draft;
 pub use end::End;
 pub use join::{Joined, Joiner};
 pub use mask::{Masker, MaskerError};
+pub use merge::Merger;
 pub use needles::{NEEDLES_MOST, TooManyNeedles, needles};
 pub use stamp::Stamper;
 
