@@ -46,6 +46,9 @@ pub struct Stub {
     pub parent_id: String,
     /// Nanoseconds since 1970.
     pub submit_time: i64,
+    /// Whether something can be dispatched from it.
+    #[serde(rename = "ParameterizedJob")]
+    pub is_parameterized: bool,
 }
 
 /// What to list.

@@ -14,6 +14,7 @@ use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::key;
+use crate::domain::near;
 use crate::domain::nomad::Job;
 use crate::domain::record::{Phase, Record};
 use crate::domain::secret::Secret;
@@ -101,20 +102,26 @@ pub(crate) async fn advance(
 }
 
 async fn builder(app: &App, record: &Record) -> Result<BuilderShape, AdvanceError> {
-    app.engine.builder(&record.builder).await.map_err(|error| match error {
-        EngineError::Unknown(_) => AdvanceError::Permanent(format!(
-            "there is no builder `{}` in namespace `{}`: register {}",
-            record.builder,
-            record.namespace,
-            if record.job.is_some() {
-                "hcl/container.hcl, or name another (builders.jobs)"
-            } else {
-                "it as a parameterized job"
-            }
-        )),
+    match app.engine.builder(&record.builder).await {
+        Ok(shape) => Ok(shape),
+        Err(EngineError::Unknown(_)) => Err(AdvanceError::Permanent(no_builder(app, record).await)),
         // A right that is missing may be an agent that has just started: it answers so for a moment.
-        EngineError::Unavailable(_) | EngineError::Refused(_) => passing(error),
-    })
+        Err(error @ (EngineError::Unavailable(_) | EngineError::Refused(_))) => Err(passing(error)),
+    }
+}
+
+async fn no_builder(app: &App, record: &Record) -> String {
+    let Record { builder, namespace, job, .. } = record;
+    // Without the list the sentence is true as well.
+    let others = app.engine.builders().await.unwrap_or_default();
+    let register = match (near::nearest(builder.as_str(), others.iter().map(String::as_str)), job) {
+        (Some(other), _) => {
+            return format!("there is no builder `{builder}` in namespace `{namespace}`: did you mean `{other}`?");
+        }
+        (None, Some(_)) => "hcl/container.hcl, or name another (builders.jobs)",
+        (None, None) => "it as a parameterized job",
+    };
+    format!("there is no builder `{builder}` in namespace `{namespace}`: register {register}")
 }
 
 enum Noted {

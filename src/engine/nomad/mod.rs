@@ -62,6 +62,14 @@ impl NomadEngine {
         job.and_then(|job| BuilderShape::read(&job)).ok_or_else(|| EngineError::Unknown(format!("the builder {name}")))
     }
 
+    /// What can be dispatched from, as far as one page goes.
+    pub(super) async fn builders(&self) -> Result<Vec<String>, EngineError> {
+        let query =
+            PageQuery { filter: Some(r#"ParentID == "" and Stop == false"#), size: PAGE, ..PageQuery::default() };
+        let page = self.nomad.jobs(&query).await?;
+        Ok(page.stubs.into_iter().filter(|stub| stub.is_parameterized).map(|stub| stub.id).collect())
+    }
+
     pub(super) async fn dispatch(&self, order: &Order) -> Result<BuildId, DispatchError> {
         dispatch::dispatch(&self.nomad, &self.builders, order).await
     }
