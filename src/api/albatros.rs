@@ -146,6 +146,15 @@ impl Albatros {
         self.object(self.request(Method::DELETE, path)).await
     }
 
+    /// `POST …/retry` of a build's or a claim's address.
+    ///
+    /// # Errors
+    /// See [`AlbatrosError`].
+    pub async fn retry(&self, path: &[&str]) -> Result<Value, AlbatrosError> {
+        let path: Vec<&str> = path.iter().copied().chain(["retry"]).collect();
+        self.object(self.request(Method::POST, &path)).await
+    }
+
     /// `POST /builds/claim/<claim>/approve`; with `always` its sender is approved too.
     ///
     /// # Errors

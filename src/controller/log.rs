@@ -173,8 +173,15 @@ mod tests {
             trusted: true,
         };
         let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
-        let grant =
-            Grant { facts, checkout, inject: Some(Secret::new(text)), job: None, session: None, service_secret: None };
+        let grant = Grant {
+            facts,
+            checkout,
+            inject: Some(Secret::new(text)),
+            params: Default::default(),
+            job: None,
+            session: None,
+            service_secret: None,
+        };
         let granted = Granted { grant, params: Params::parse(text) };
         let secrets = secrets(&granted);
         for secret in ["one \"two\"", "one \\\"two\\", "three"] {

@@ -22,27 +22,44 @@ const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; c
 pub(super) async fn all(Script(app): Script, headers: HeaderMap) -> Result<Response, Refusal> {
     let granted = allowed(&app).await?;
     if wants_text(&headers) {
-        let raw = granted.grant.inject.as_ref().map(Secret::expose).unwrap_or_default();
-        return Ok((TEXT, raw.to_owned()).into_response());
+        let raw = granted.grant.text();
+        return Ok((TEXT, raw.as_ref().map(Secret::expose).unwrap_or_default().to_owned()).into_response());
     }
-    let params: BTreeMap<&str, &str> = read(&granted)?.iter().collect();
+    let given = granted.grant.params.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    // What the configuration has is never replaced by what was given.
+    let params: BTreeMap<&str, &str> = given.chain(read(&granted)?.iter()).collect();
     Ok(Json(params).into_response())
 }
 
 /// `GET /v1/params/{name}`
 pub(super) async fn one(Script(app): Script, Path(name): Path<String>) -> Result<Response, Refusal> {
     let granted = allowed(&app).await?;
-    let none = || Refusal::new(StatusCode::NOT_FOUND, "there is no parameter of that name");
-    let value = read(&granted)?.get(&name).ok_or_else(none)?;
-    Ok((TEXT, value.to_owned()).into_response())
+    let given = granted.grant.params.get(&name).map(String::as_str);
+    let own = match (read(&granted), given) {
+        (Ok(params), _) => params.get(&name),
+        // What was given is there, whatever `inject` is.
+        (Err(_unread), Some(_)) => None,
+        (Err(unread), None) => return Err(unread),
+    };
+    match own.or(given) {
+        Some(value) => Ok((TEXT, value.to_owned()).into_response()),
+        None if granted.grant.facts.trusted => {
+            Err(Refusal::new(StatusCode::NOT_FOUND, "there is no parameter of that name"))
+        }
+        None => Err(untrusted()),
+    }
 }
 
 async fn allowed(app: &App) -> Result<Arc<Granted>, Refusal> {
     match app.decided().await? {
-        Decided::Granted(granted) if granted.grant.facts.trusted => Ok(granted),
-        Decided::Granted(_) => Err(Refusal::forbidden("this build is not trusted: it has no parameters")),
+        Decided::Granted(granted) if granted.grant.facts.trusted || !granted.grant.params.is_empty() => Ok(granted),
+        Decided::Granted(_) => Err(untrusted()),
         Decided::Without(reason) => Err(Refusal::forbidden(format!("this build has no parameters: {reason}"))),
     }
+}
+
+fn untrusted() -> Refusal {
+    Refusal::forbidden("this build is not trusted: it has no parameters but those that it was started with")
 }
 
 fn read(granted: &Granted) -> Result<&Params, Refusal> {

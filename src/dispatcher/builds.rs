@@ -179,7 +179,7 @@ pub(crate) async fn one_by_claim(
 }
 
 /// A change that only the store still knows.
-async fn forgotten(app: &App, claim: &ClaimId) -> Result<Story, Problem> {
+pub(super) async fn forgotten(app: &App, claim: &ClaimId) -> Result<Story, Problem> {
     let kept = history::claim(app, claim).await.map_err(LookupError::from)?;
     kept.map(|kept| kept.story).ok_or_else(Problem::not_found)
 }
@@ -238,6 +238,10 @@ pub(crate) struct ListQuery {
     repo: Option<String>,
     branch: Option<String>,
     state: Option<String>,
+    /// The login of who started it, in any case.
+    sender: Option<String>,
+    flavor: Option<String>,
+    event: Option<String>,
     limit: Option<usize>,
     /// Only those that were claimed before this: the next part of a list.
     before: Option<Timestamp>,
@@ -250,7 +254,7 @@ const LIST_MOST: usize = 1000;
 /// A list without `limit`.
 const LIST_USUAL: usize = 50;
 
-/// `GET /builds?repo=&branch=&state=&limit=&before=&jobs=`: newest first. Private builds only for a bearer of their
+/// `GET /builds?repo=&branch=&state=&sender=&flavor=&event=&limit=&before=&jobs=`: newest first. Private builds only for a bearer of their
 /// repository.
 pub(crate) async fn list(
     State(app): State<SharedApp>,
@@ -321,10 +325,14 @@ async fn older(
 impl ListQuery {
     fn takes(&self, view: &BuildView) -> bool {
         let branch = |wanted: &String| view.git_ref.as_deref() == Some(&format!("refs/heads/{wanted}"));
+        let sender = |wanted: &String| view.sender.as_ref().is_some_and(|sender| sender.eq_ignore_ascii_case(wanted));
         (view.job.is_none() || self.jobs == Some(true))
             && self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
             && self.branch.as_ref().is_none_or(branch)
             && self.state.as_ref().is_none_or(|wanted| view.state == wanted)
+            && self.sender.as_ref().is_none_or(sender)
+            && self.flavor.as_ref().is_none_or(|wanted| view.flavor.as_ref() == Some(wanted))
+            && self.event.as_ref().is_none_or(|wanted| view.event == Some(wanted.as_str()))
             && self.before.is_none_or(|before| view.created.is_some_and(|created| created < before))
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn is_over(outcome: &Outcome) -> Problem {
 }
 
 /// The configuration of a repository that this caller may act for. To others what is private is not there.
-async fn authorize(
+pub(super) async fn authorize(
     app: &App,
     repo: Option<&str>,
     private: bool,

@@ -7,7 +7,7 @@ use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{SharedApp, approvals, bin, blobs, builds, health, hook, logs, people, session, trigger};
+use super::{SharedApp, approvals, bin, blobs, builds, health, hook, logs, people, retry, session, trigger};
 use crate::domain::blob::BlobKind;
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
@@ -18,7 +18,9 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/builds", get(builds::list))
         .route("/builds/claim/{claim}", get(builds::one_by_claim).delete(people::cancel_claim))
         .route("/builds/claim/{claim}/approve", post(approvals::approve))
+        .route("/builds/claim/{claim}/retry", post(retry::claim))
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
+        .route("/builds/{builder}/{child}/retry", post(retry::build))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
         .route("/builds/{builder}/{child}/artifacts", get(blobs::people::list))
         .route("/builds/{builder}/{child}/artifacts/{id}", get(blobs::people::one))

@@ -1,5 +1,7 @@
 //! What people and programs are shown of a build.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -35,6 +37,12 @@ pub(crate) struct BuildView {
     pub(crate) event: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) sender: Option<String>,
+    /// The claim of the change that it builds again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) retry_of: Option<ClaimId>,
+    /// What it was given with `trigger`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) params: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trusted: Option<bool>,
     pub(crate) private: bool,
@@ -106,6 +114,8 @@ impl BuildView {
             flavor: Some(record.flavor.to_string()),
             event: Some(record.event.as_str()),
             sender: Some(record.sender.login.clone()),
+            retry_of: record.retry_of.clone(),
+            params: record.params.clone(),
             trusted: Some(record.trusted),
             private: record.private,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
@@ -142,6 +152,9 @@ impl BuildView {
             commit: Some(done.commit.to_string()),
             flavor: Some(done.flavor.to_string()),
             event: Some(done.event.as_str()),
+            sender: done.sender.as_ref().map(|sender| sender.login.clone()),
+            retry_of: done.retry_of.clone(),
+            params: done.params.clone(),
             trusted: Some(done.trusted),
             private: done.private,
             pull_request: done.pull_request,
@@ -175,6 +188,8 @@ impl BuildView {
             flavor: None,
             event: None,
             sender: None,
+            retry_of: None,
+            params: BTreeMap::new(),
             trusted: None,
             private: true,
             pull_request: None,

@@ -59,6 +59,8 @@ pub enum PullOrigin {
     Agit,
     /// The head repository no longer exists.
     Gone,
+    /// A branch of the repository itself: only where somebody asked for the pull request, as its push is built already.
+    Branch,
 }
 
 /// A pull request that may be built.

@@ -32,7 +32,9 @@ pub fn decide(change: &Change, config: &RepoConfig) -> Trust {
         (_, Some(PullOrigin::Gone)) => {
             return Trust::no("a pull request whose repository is gone is never trusted");
         }
-        (EventKind::PullRequest, None) => return Trust::no("a pull request is never trusted"),
+        (EventKind::PullRequest, None) | (_, Some(PullOrigin::Branch)) => {
+            return Trust::no("a pull request is never trusted");
+        }
     }
     if config.repository_id.is_some_and(|id| change.repository_id != Some(id)) {
         return Trust::no("the repository's id is not the configured repository_id");

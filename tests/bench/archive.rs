@@ -106,7 +106,15 @@ fn controller(alloc: &Path, server: &str) -> anyhow::Result<Child> {
         GivenSession { server: server.parse()?, claim: "0".repeat(64).parse()?, secret: Secret::new("a".repeat(64)) };
     let checkout = Checkout { source: true, submodules: false, lfs: false, credential: None };
     let inject = Some(Secret::new(INJECT));
-    let grant = Grant { facts: facts()?, checkout, inject, job: None, service_secret: None, session: Some(session) };
+    let grant = Grant {
+        facts: facts()?,
+        checkout,
+        inject,
+        params: Default::default(),
+        job: None,
+        service_secret: None,
+        session: Some(session),
+    };
     child.stdin.take().context("no standard input")?.write_all(&grant.to_wire()?)?;
     let (began, token) = (Instant::now(), alloc.join("albatros-trusted.token"));
     while !token.exists() {

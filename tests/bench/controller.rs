@@ -71,6 +71,7 @@ impl Controller {
         let grant = Grant {
             facts,
             checkout,
+            params: Default::default(),
             inject: Some(Secret::new(format!("KEY={VALUE}\n"))),
             job: None,
             service_secret: None,

@@ -5,6 +5,7 @@ mod call;
 mod changes;
 mod gitea;
 mod github;
+mod resolve;
 
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};

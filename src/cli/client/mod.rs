@@ -2,6 +2,7 @@
 
 mod artifacts;
 mod builds;
+mod follow;
 mod held;
 mod logs;
 mod show;
@@ -42,6 +43,7 @@ pub(super) struct Server {
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientVerb {
     Trigger(trigger::TriggerArgs),
+    Retry(trigger::RetryArgs),
     Logs(logs::LogsArgs),
     Artifacts(artifacts::ArtifactsArgs),
     Status(builds::StatusArgs),
@@ -57,6 +59,7 @@ pub(crate) enum ClientVerb {
 pub(crate) async fn run(verb: ClientVerb, env: Environment<'_>) -> Result<Exit, ClientError> {
     match verb {
         ClientVerb::Trigger(args) => args.run(env).await,
+        ClientVerb::Retry(args) => args.run(env).await,
         ClientVerb::Logs(args) => args.run(env).await,
         ClientVerb::Artifacts(args) => args.run(env).await,
         ClientVerb::Status(args) => args.run(env).await,

@@ -17,9 +17,28 @@ pub(super) fn print_json(value: &Value) -> std::io::Result<()> {
 pub(super) fn text(view: &Value, field: &str) -> String {
     match view.get(field) {
         None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.chars().filter(|c| !c.is_control()).collect(),
+        Some(Value::String(text)) => plain(text),
         Some(other) => other.to_string(),
     }
+}
+
+/// What a terminal must not act upon is left out.
+fn plain(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// How far a build is, on one line.
+pub(super) fn standing(view: &Value) -> String {
+    let (state, reason) = (text(view, "state"), text(view, "reason"));
+    if reason.is_empty() || reason == state { state } else { format!("{state}: {reason}") }
+}
+
+/// How a build has ended, for who waited for it.
+pub(super) fn end(view: &Value, json: bool) -> std::io::Result<()> {
+    if json {
+        return print_json(view);
+    }
+    writeln!(std::io::stdout().lock(), "{}", standing(view))
 }
 
 /// The answer of trigger, cancel and approve.
@@ -69,6 +88,7 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         "flavor",
         "event",
         "sender",
+        "retry_of",
         "trusted",
         "private",
         "pull_request",
@@ -84,6 +104,12 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         if !value.is_empty() {
             table.add_row(vec![Cell::new(field), state_cell(field, &value)]);
         }
+    }
+    for (name, value) in view.get("params").and_then(Value::as_object).into_iter().flatten() {
+        table.add_row(vec![
+            Cell::new("param"),
+            Cell::new(format!("{name}={}", plain(value.as_str().unwrap_or_default()))),
+        ]);
     }
     for job in view.get("jobs").and_then(Value::as_array).into_iter().flatten() {
         // Its claim is what `approve` and `cancel` take, whether it has a build yet or not.
@@ -106,8 +132,9 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
     }
 }
 
-/// A list, a line a build. Without a build the claim stands in its place, for `approve` and `cancel`.
-pub(super) fn list(views: &[Value], json: bool) -> std::io::Result<()> {
+/// A list, a line a build. Without a build the claim stands in its place, for `approve` and `cancel`. Where it is only
+/// the newest part, it is said how to get the next.
+pub(super) fn list(views: &[Value], more: bool, json: bool) -> std::io::Result<()> {
     if json {
         return print_json(&Value::Array(views.to_vec()));
     }
@@ -115,17 +142,24 @@ pub(super) fn list(views: &[Value], json: bool) -> std::io::Result<()> {
         return writeln!(std::io::stdout().lock(), "no builds");
     }
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "CREATED"]);
+    table.load_style(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "BY", "CREATED", "WHY"]);
     for view in views {
         let build = Some(text(view, "build")).filter(|id| !id.is_empty()).unwrap_or_else(|| text(view, "claim"));
         let commit: String = text(view, "commit").chars().take(8).collect();
         let created: String = text(view, "created").chars().take(19).collect();
         let state = state_cell("state", &text(view, "state"));
-        let cells = [build, text(view, "repo"), text(view, "ref"), commit, created].map(Cell::new);
-        let [build, repo, git_ref, commit, created] = cells;
-        table.add_row(vec![build, state, repo, git_ref, commit, created]);
+        // Why it is not further; how it ended its state says.
+        let waits = view.get("ended").and_then(Value::as_bool) == Some(false);
+        let why = Some(text(view, "reason")).filter(|why| waits && *why != text(view, "state")).unwrap_or_default();
+        let cells = [build, text(view, "repo"), text(view, "ref"), commit, text(view, "sender"), created, why];
+        let [build, repo, git_ref, commit, sender, created, why] = cells.map(Cell::new);
+        table.add_row(vec![build, state, repo, git_ref, commit, sender, created, why]);
     }
-    writeln!(std::io::stdout().lock(), "{table}")
+    writeln!(std::io::stdout().lock(), "{}", table.trim_fmt())?;
+    match views.last().filter(|_| more) {
+        Some(last) => writeln!(std::io::stderr().lock(), "there are more: --before {}", text(last, "created")),
+        None => Ok(()),
+    }
 }
 
 /// comfy-table colours only where standard output is a terminal; `NO_COLOR` is asked for by it as well.

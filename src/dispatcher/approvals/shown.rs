@@ -126,6 +126,7 @@ impl HeldView {
             (None, Some(PullOrigin::Fork)) => "a pull request from a fork",
             (None, Some(PullOrigin::Agit)) => "a pull request without a branch (AGit)",
             (None, Some(PullOrigin::Gone)) => "a pull request whose repository is gone",
+            (None, Some(PullOrigin::Branch)) => "a pull request from a branch of the repository",
             (None, None) => "it waits for approval",
         };
         Self {

@@ -12,11 +12,15 @@ use crate::domain::id::ClaimId;
 use crate::domain::key;
 use crate::domain::plan::{self, Fitted};
 use crate::domain::record::Record;
+use crate::domain::trigger;
 use crate::engine::Engine;
 
 /// What is sent with the dispatch. A job is told what to do, and given what it may have, by its controller alone.
 pub(super) fn fit(record: &Record, shape: &BuilderShape, config: &RepoConfig) -> Result<Fitted, AdvanceError> {
     let Some(job) = &record.job else {
+        if let Some(why) = trigger::undeliverable(&record.params, shape) {
+            return Err(AdvanceError::Permanent(why));
+        }
         return plan::fit(&record.meta, shape, record.trusted, config).map_err(AdvanceError::Permanent);
     };
     let builder = &record.builder;

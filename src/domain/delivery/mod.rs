@@ -24,6 +24,7 @@ use super::verify::Verified;
 
 pub use body::{json_text, peek};
 pub use origin::{Origin, Tested};
+pub use pull::{Opened, opened};
 
 /// What a test delivery is answered.
 pub const TEST: &str = "a test delivery, all is well";

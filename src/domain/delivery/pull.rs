@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::push::{Account, Repository, sha};
 use super::{DeliveryError, ignored};
 use crate::domain::event::{Change, Event, EventKind, Pull, PullOrigin, Sender};
+use crate::domain::id::CommitSha;
 use crate::domain::json::shown;
 
 /// A delivery about a pull request. Gitea and GitHub name these fields alike.
@@ -57,6 +58,34 @@ pub(super) fn read(json: &[u8]) -> Result<PullDelivery, DeliveryError> {
     serde_json::from_slice(json).map_err(|source| DeliveryError::Payload { event: "pull_request", source })
 }
 
+/// A pull request as its forge shows it to who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The newest commit.
+    pub head: CommitSha,
+    /// Its number, who opened it, and where it comes from.
+    pub pull: Pull,
+    /// Whether the base repository is private.
+    pub private: bool,
+}
+
+/// Reads a forge's answer about one pull request.
+///
+/// # Errors
+/// When it is none.
+pub fn opened(json: &[u8]) -> Result<Opened, DeliveryError> {
+    let read = |source| DeliveryError::Payload { event: "pull_request", source };
+    let pull_request: PullRequest = serde_json::from_slice(json).map_err(read)?;
+    let head = sha(&pull_request.head.sha)?;
+    let number = pull_request.number.filter(|n| *n > 0);
+    let number = number.ok_or_else(|| DeliveryError::BadRequest("the pull request has no number".into()))?;
+    let base = pull_request.base.repo.as_ref();
+    let (id, private) = (base.and_then(|base| base.id), base.is_none_or(Repository::is_private));
+    let origin = origin(&pull_request, id).unwrap_or(PullOrigin::Branch);
+    let Sender { login: author, id: author_id } = pull_request.user.into();
+    Ok(Opened { head, pull: Pull { number, origin, author, author_id }, private })
+}
+
 pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, DeliveryError> {
     let pull = &delivery.pull_request;
     let number = delivery.number.or(pull.number).filter(|n| *n > 0);
@@ -75,7 +104,7 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
     if pull.state.as_deref() == Some("closed") {
         return Ok(ignored(EventKind::PullRequest, format!("pull request {number} is closed")));
     }
-    let Some(origin) = origin(&delivery) else {
+    let Some(origin) = origin(&delivery.pull_request, delivery.repository.id) else {
         let reason = format!("pull request {number} is from a branch of this repository: its push is built already");
         return Ok(ignored(EventKind::PullRequest, reason));
     };
@@ -99,8 +128,8 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
 
 /// Where the commits come from; none for a branch of the same repository. In an AGit pull request of a mere reader the
 /// head's repository equals the base's, so it is told by its empty label or its ref.
-fn origin(delivery: &PullDelivery) -> Option<PullOrigin> {
-    let (head, base) = (&delivery.pull_request.head, &delivery.pull_request.base);
+fn origin(pull: &PullRequest, repository: Option<u64>) -> Option<PullOrigin> {
+    let (head, base) = (&pull.head, &pull.base);
     let Some(repo) = &head.repo else { return Some(PullOrigin::Gone) };
     let git_ref = head.git_ref.as_deref().unwrap_or_default();
     let special = ["refs/pull/", "refs/for/", "refs/draft/", "refs/for-review/"];
@@ -108,6 +137,6 @@ fn origin(delivery: &PullDelivery) -> Option<PullOrigin> {
         return Some(PullOrigin::Agit);
     }
     let base_id = base.repo.as_ref().and_then(|base| base.id);
-    let same = repo.id.is_some() && repo.id == base_id && repo.id == delivery.repository.id;
+    let same = repo.id.is_some() && repo.id == base_id && repo.id == repository;
     if same { None } else { Some(PullOrigin::Fork) }
 }

@@ -234,6 +234,7 @@ fn reason(change: &Change) -> String {
             let from = match pull.origin {
                 PullOrigin::Fork => "from a fork",
                 PullOrigin::Agit => "without a branch (AGit)",
+                PullOrigin::Branch => "from a branch of the repository itself",
                 PullOrigin::Gone => "from a repository that is gone",
             };
             format!("pull request {} {from}, at {commit} by {who}", pull.number)

@@ -43,7 +43,8 @@ impl Grant {
         };
         let is_service = record.job.as_ref().is_some_and(|job| job.service);
         let service_secret = is_service.then(|| key::service_secret(config, claim));
-        Ok(Self { facts, checkout, inject, job: record.job.clone(), service_secret, session: None })
+        let params = record.params.clone();
+        Ok(Self { facts, checkout, inject, params, job: record.job.clone(), service_secret, session: None })
     }
 
     /// Whether there is something in it that no replayed delivery may be given: secrets, or a credential for more than
@@ -138,6 +139,20 @@ mod tests {
         assert!(of(false, json!({"name": "j", "params": ["B"]})).unwrap().inject.is_none());
         assert!(of(true, json!({"name": "j"})).unwrap().inject.is_none());
         assert!(of(true, json!({"name": "j", "params": ["C"]})).is_err());
+    }
+
+    #[test]
+    fn what_a_person_gave_is_everybody_s_and_never_in_place_of_a_secret() {
+        let config = RepoConfig::parse(br#"{"hook":{"secret":"s"},"inject":"A=1"}"#).unwrap();
+        let params = std::collections::BTreeMap::from([("VERSION".to_owned(), "1.2 $x".to_owned())]);
+        let text = |trusted: bool, config: &RepoConfig| {
+            let record = Record { params: params.clone(), ..record(REPO, trusted) };
+            Grant::of(&claim(), &record, config).unwrap().text().unwrap().expose().to_owned()
+        };
+        assert_eq!(text(true, &config), "VERSION=\"1.2 \\$x\"\nA=1");
+        assert_eq!(text(false, &config), "VERSION=\"1.2 \\$x\"\n");
+        let unread = RepoConfig::parse(br#"{"hook":{"secret":"s"},"inject":"if true; then"}"#).unwrap();
+        assert_eq!(text(true, &unread), "if true; then", "what is no list stays as it is");
     }
 
     #[test]

@@ -4,13 +4,17 @@ mod given;
 mod named;
 mod wire;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::event::EventKind;
 use super::id::{ClaimId, CommitSha, Flavor};
 use super::job::JobSpec;
+use super::params::Params;
 use super::secret::Secret;
+use super::trigger;
 
 pub use named::{NamedError, named};
 
@@ -74,12 +78,29 @@ pub struct Grant {
     pub checkout: Checkout,
     /// `inject`, byte for byte; none for a build that is not trusted, or where there is none.
     pub inject: Option<Secret>,
+    /// What a person gave with `trigger`, trusted or not: no secrets, and of no name that `inject` has.
+    pub params: BTreeMap<String, String>,
     /// What a job is to do, instead of the repository's `.albatros`.
     pub job: Option<Box<JobSpec>>,
     /// Of a service: what its controller asks of who connects to it.
     pub service_secret: Option<Secret>,
     /// The session itself, for a controller that is handed all of this at its start and does not ask.
     pub session: Option<GivenSession>,
+}
+
+impl Grant {
+    /// What `SECRET_PATH` holds: `inject` byte for byte, behind what was given where both can be read as one.
+    #[must_use]
+    pub fn text(&self) -> Option<Secret> {
+        match (&self.inject, trigger::lines(&self.params)) {
+            (None, given) => given,
+            (Some(inject), None) => Some(inject.clone()),
+            (Some(inject), Some(given)) if Params::parse(inject.expose()).is_ok() => {
+                Some(Secret::new(format!("{}{}", given.expose(), inject.expose())))
+            }
+            (Some(inject), Some(_)) => Some(inject.clone()),
+        }
+    }
 }
 
 /// A session that was made for a controller, by an engine on the same machine.

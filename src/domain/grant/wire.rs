@@ -1,5 +1,7 @@
 //! A grant as bytes: on its way to the controller, and from there to `prepare`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use url::Url;
@@ -16,6 +18,8 @@ struct Wire {
     checkout: WireCheckout,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inject: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    params: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<Box<JobSpec>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -103,6 +107,7 @@ impl Grant {
             build: self.facts.clone(),
             checkout: WireCheckout::from(&self.checkout),
             inject: self.inject.as_ref().map(|secret| secret.expose().to_owned()),
+            params: self.params.clone(),
             job: self.job.clone(),
             service_secret: self.service_secret.as_ref().map(|secret| secret.expose().to_owned()),
             session: self.session.as_ref().map(|session| WireSession {
@@ -126,7 +131,7 @@ impl Grant {
         });
         let (checkout, inject) = (wire.checkout.into(), wire.inject.map(Secret::new));
         let service_secret = wire.service_secret.map(Secret::new);
-        Ok(Self { facts: wire.build, checkout, inject, job: wire.job, service_secret, session })
+        Ok(Self { facts: wire.build, checkout, inject, params: wire.params, job: wire.job, service_secret, session })
     }
 }
 
@@ -159,6 +164,7 @@ mod tests {
                 }),
             },
             inject: Some(Secret::new("A=1\n")),
+            params: BTreeMap::from([("VERSION".to_owned(), "1.2".to_owned())]),
             job: None,
             service_secret: Some(Secret::new("5e21ce")),
             session: None,
@@ -169,6 +175,7 @@ mod tests {
     fn a_grant_survives_its_way() {
         let read = Grant::from_wire(&grant().to_wire().unwrap()).unwrap();
         assert_eq!(read.facts, grant().facts);
+        assert_eq!(read.params, grant().params);
         assert_eq!(read.inject.unwrap().expose(), "A=1\n");
         assert_eq!(read.service_secret.unwrap().expose(), "5e21ce");
         let credential = read.checkout.credential.unwrap();

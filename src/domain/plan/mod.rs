@@ -82,6 +82,19 @@ pub struct Plan {
     pub trust: Trust,
     /// Only readers with a credential may see it.
     pub private: bool,
+    /// What a person gives along.
+    pub params: BTreeMap<String, String>,
+    /// The change that it builds again.
+    pub retry_of: Option<ClaimId>,
+}
+
+impl Plan {
+    /// The same with what a person gives along: checked by [`super::trigger::check`], so that no name is ours.
+    #[must_use]
+    pub fn with_params(mut self, params: BTreeMap<String, String>) -> Self {
+        self.meta.extend(params.clone());
+        Self { params, ..self }
+    }
 }
 
 /// What becomes of a change.
@@ -140,6 +153,8 @@ pub fn plan(asked: &Asked<'_>) -> Planned {
         change: change.clone(),
         trust: trust.clone(),
         private: config.private.unwrap_or(change.private),
+        params: BTreeMap::new(),
+        retry_of: None,
     };
     match policy {
         PullPolicy::Hold => Planned::Held(plan),
@@ -183,17 +198,21 @@ fn meta(asked: &Asked<'_>, claim: &ClaimId) -> BTreeMap<String, String> {
 
 /// Nomad expands `${…}` in values wherever a job uses them, `${NOMAD_TOKEN}` too.
 fn refusal(meta: &BTreeMap<String, String>) -> Option<String> {
-    meta.iter().find_map(|(key, value)| {
-        if value.len() > MAX_VALUE {
-            Some(format!("{key} is longer than {MAX_VALUE} bytes"))
-        } else if value.chars().any(char::is_control) {
-            Some(format!("{key} holds a control character"))
-        } else if value.contains("${") {
-            Some(format!("{key} holds `${{`, which Nomad would expand"))
-        } else {
-            None
-        }
-    })
+    meta.iter().find_map(|(key, value)| unfit(key, value))
+}
+
+/// Why a value is one that no build is given.
+#[must_use]
+pub fn unfit(key: &str, value: &str) -> Option<String> {
+    if value.len() > MAX_VALUE {
+        Some(format!("{key} is longer than {MAX_VALUE} bytes"))
+    } else if value.chars().any(char::is_control) {
+        Some(format!("{key} holds a control character"))
+    } else if value.contains("${") {
+        Some(format!("{key} holds `${{`, which Nomad would expand"))
+    } else {
+        None
+    }
 }
 
 /// The record that claims a plan.
@@ -220,8 +239,8 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         meta: plan.meta.clone(),
         payload_hmac: None,
         undecided: None,
-        params: BTreeMap::new(),
-        retry_of: None,
+        params: plan.params.clone(),
+        retry_of: plan.retry_of.clone(),
         created: now,
         approved: None,
         approved_by: None,

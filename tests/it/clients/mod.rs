@@ -137,7 +137,7 @@ async fn without_a_commit_the_forge_is_asked_for_it() {
     world.forge.push("quentin/albatros", "main", &commit(7));
     let asked = || world.forge.wire().seen().iter().filter(|one| one.path.ends_with("/branches/main")).count();
 
-    let named = actor.runs(&["trigger", REPO, "--commit", &commit(5), "--json"]).await;
+    let named = actor.runs(&["trigger", REPO, "--branch", "main", "--commit", &commit(5), "--json"]).await;
     named.ends(0, "");
     let answer = named.json();
     let job = world.nomad.job(answer["build"].as_str().unwrap());

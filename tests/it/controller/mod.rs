@@ -72,6 +72,7 @@ fn grant(trusted: bool) -> Grant {
     Grant {
         facts: facts(trusted),
         checkout: Checkout { source: true, submodules: true, lfs: false, credential: Some(credential) },
+        params: Default::default(),
         inject: trusted.then(|| Secret::new(INJECT)),
         job: None,
         service_secret: None,

@@ -290,6 +290,7 @@ fn grant(commit: &str) -> Grant {
     Grant {
         facts,
         checkout: Checkout { source: true, submodules: false, lfs: false, credential: None },
+        params: Default::default(),
         inject: None,
         job: None,
         service_secret: None,

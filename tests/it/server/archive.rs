@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::session::{Story, refused, secret};
 use crate::fake::delivery::{Delivery, REPO, commit};
 use crate::fake::http::{Reply, client};
-use crate::fake::world::{DONE, READER, person};
+use crate::fake::world::{ACTOR, DONE, READER, person};
 
 /// A build with a session at a server that has a store.
 struct Archived {
@@ -101,6 +101,51 @@ async fn a_log_is_read_from_the_archive_when_nomad_has_collected_it() {
     let expected = "2025-12-17T19:33:20.000Z one\n2025-12-17T19:33:20.000Z two\n2025-12-17T19:33:20.006Z three\n";
     assert_eq!(stamped.text, expected);
     assert_eq!(build.log("&log=stderr").await.status, 410, "of this one there is nothing");
+}
+
+#[tokio::test]
+async fn both_streams_are_one_in_order_of_time() {
+    let build = Archived::new(|_| {}).await;
+    let put = async |stream: &str, offset: u64, at: i64, text: &'static str| {
+        let chunk = Chunk { offset, times: vec![(0, 1_766_000_000_000 + at)], text: Bytes::from(text) };
+        let path = format!("{stream}/{offset}");
+        assert_eq!(build.send("PUT", &path, &build.secret, chunk.to_wire().unwrap()).await.status, 204);
+    };
+    put("stdout", 0, 0, "begins\nhalf ").await;
+    put("stderr", 0, 1, "a complaint\n").await;
+    put("stdout", 12, 2, "a line\nends").await;
+    put("stderr", 20, 3, "another\n").await;
+    let early = build.log("&log=both").await;
+    assert!(early.status == 409 && early.text.contains("once the build is over"), "{} {}", early.status, early.text);
+    assert_eq!(build.whole(23).await.status, 204);
+    let end = json!({"length": 28}).to_string();
+    assert_eq!(build.send("POST", "stderr/end", &build.secret, end.into()).await.status, 204);
+    build.collected().await;
+    let both = build.log("&log=both").await;
+    let lines: Vec<&str> = both.text.lines().collect();
+    assert_eq!(lines[..3], ["out | begins", "out | half a line", "err | a complaint"], "{}", both.text);
+    assert!(lines[3].starts_with("albatros: 8 bytes of the log are missing"), "{}", both.text);
+    assert_eq!(lines[4], "out | ends", "{}", both.text);
+    assert_eq!(lines[5], "err | another", "{}", both.text);
+    assert!(lines[6].starts_with(ENDING) && lines.len() == 7, "{}", both.text);
+    let dated = build.log("&log=both&times=1&raw=1").await.text;
+    assert!(dated.starts_with("2025-12-17T19:33:20.000Z out | begins\n"), "{dated}");
+    assert!(dated.contains("2025-12-17T19:33:20.001Z err | a complaint\n"), "{dated}");
+}
+
+#[tokio::test]
+async fn a_build_that_only_the_store_knows_is_built_again() {
+    let build = Archived::new(|_| {}).await;
+    build.collected().await;
+    build.forgotten();
+    for id in [build.story.build.clone(), format!("claim/{}", build.claim)] {
+        let path = format!("/builds/{id}/retry");
+        assert_eq!(person(&build.story.serve, "POST", &path, Some(READER)).await.status, 401);
+        let again = person(&build.story.serve, "POST", &path, Some(ACTOR)).await;
+        assert_eq!(again.status, 200, "{}", again.text);
+        let job = build.story.world.nomad.job(again.text.lines().next().unwrap());
+        assert_eq!((&job["Meta"]["COMMIT"], &job["Meta"]["REF"]), (&json!(commit(2)), &json!("refs/heads/main")));
+    }
 }
 
 #[tokio::test]
@@ -214,4 +259,6 @@ async fn without_a_store_nothing_is_kept_and_that_is_said() {
     let reply = Reply::read(client().put(url).bearer_auth(&secret).body(chunk).send().await.unwrap()).await;
     refused(&reply, 404);
     assert_eq!(reply.value()["type"], "urn:albatros:no-store");
+    let both = person(&story.serve, "GET", &format!("/build?job={}&log=both", story.build), None).await;
+    assert!(both.status == 410 && both.text.contains("ALBATROS_STORE"), "{} {}", both.status, both.text);
 }

@@ -51,5 +51,8 @@ pub(super) fn pull_files(pull: &Pull, call: &Call, size: usize) -> Response {
 
 /// A pull request.
 pub(super) fn pull(number: u64, pull: &Pull) -> Response {
-    wire::json(200, &json!({"number": number, "state": "open", "head": {"sha": pull.head}}))
+    let base = json!({"ref": "main", "repo": {"id": 1, "private": false}});
+    let head = json!({"ref": "topic", "label": "topic", "sha": pull.head, "repo": {"id": 2, "private": false}});
+    let user = json!({"id": 3, "login": "mallory"});
+    wire::json(200, &json!({"number": number, "state": "open", "user": user, "head": head, "base": base}))
 }

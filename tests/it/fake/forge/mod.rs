@@ -204,6 +204,10 @@ impl Repo {
         if self.parents.contains_key(&id) {
             return Some(id);
         }
+        let mut begin_so = self.parents.keys().filter(|known| id.len() >= 4 && known.starts_with(&id));
+        if let (Some(only), None) = (begin_so.next(), begin_so.next()) {
+            return Some(only.clone());
+        }
         self.branches.get(name).or_else(|| self.tags.get(name)).cloned()
     }
 

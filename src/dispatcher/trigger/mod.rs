@@ -1,0 +1,111 @@
+//! `POST /trigger`: a build that a person or a schedule asks for, as the sender `@trigger`.
+
+mod target;
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use serde::Deserialize;
+
+use self::target::{Commit, Target};
+use super::access::Credentials;
+use super::answer::Problem;
+use super::hook::registry_down;
+use super::start::{Wish, start};
+use super::{App, SharedApp};
+use crate::domain::config::RepoConfig;
+use crate::domain::id::Flavor;
+use crate::domain::repo_url::RepoUrl;
+use crate::domain::trigger;
+use crate::registry::{Entry, Found, RegistryError};
+
+/// The longest body: all parameters there may be, each character written as six.
+const BODY_MOST: usize = 256 * 1024;
+
+/// The body. Of the four places where a build can be looked for, one is named, or none.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// The repository's address, as in its configuration key.
+    repo: String,
+    /// `refs/heads/…`, `refs/tags/…`, `refs/pull/N/head`, or a branch's name.
+    #[serde(default, rename = "ref")]
+    git_ref: Option<String>,
+    /// A branch's name.
+    #[serde(default)]
+    branch: Option<String>,
+    /// A tag's name.
+    #[serde(default)]
+    tag: Option<String>,
+    /// A pull request's number.
+    #[serde(default)]
+    pull_request: Option<u64>,
+    /// The commit, or its first digits; without it the forge is asked what is there.
+    #[serde(default)]
+    commit: Option<String>,
+    #[serde(default)]
+    flavor: Flavor,
+    /// What the build is given by name; no secrets.
+    #[serde(default)]
+    params: BTreeMap<String, String>,
+    /// A flavor that looks mistyped is taken as it is.
+    #[serde(default)]
+    force: bool,
+}
+
+/// `POST /trigger`
+pub(crate) async fn trigger(
+    State(app): State<SharedApp>,
+    credentials: Credentials,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted = wanted(&app, body, &headers).await?;
+    let url: RepoUrl = wanted.repo.parse().map_err(|_refused| Problem::unauthorized())?;
+    // From the local copy first, so that strangers cost Consul nothing.
+    permitted(&app, &credentials, app.registry.entry(&url).await)?;
+    let found = permitted(&app, &credentials, app.registry.entry_now(&url).await)?;
+    if !wanted.force {
+        is_no_slip(&wanted.flavor, &found.config)?;
+    }
+    let target = Target::of(&wanted)?;
+    let commit = wanted.commit.as_deref().map(Commit::parse).transpose()?;
+    let change = target::change(&app, target, commit, &found).await?;
+    let Wanted { flavor, params, .. } = wanted;
+    let wish = Wish { url, found, change, flavor, params, retry_of: None };
+    Ok(start(&app, wish, &headers).await?.into_form(&headers))
+}
+
+/// The body, no slower than others may be.
+async fn wanted(app: &App, body: Body, headers: &HeaderMap) -> Result<Wanted, Problem> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !kind.to_ascii_lowercase().starts_with("application/json") {
+        let sentence = "the body must be JSON, with `Content-Type: application/json`";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence));
+    }
+    let taken = app.bodies.take(body, headers, BODY_MOST).await?;
+    serde_json::from_slice(&taken.bytes).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, format!("the body cannot be read: {error}"))
+    })
+}
+
+fn permitted(app: &App, who: &Credentials, entry: Result<Entry, RegistryError>) -> Result<Found, Problem> {
+    match entry.map_err(|error| registry_down(&error))? {
+        Entry::Found(found) if who.acts(app, &found.config) => Ok(*found),
+        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
+    }
+}
+
+/// Refuses a flavor that is not configured and nearly one that is.
+fn is_no_slip(flavor: &Flavor, config: &RepoConfig) -> Result<(), Problem> {
+    let Some(meant) = trigger::meant(flavor, config) else { return Ok(()) };
+    let sentence = format!(
+        "flavor: `{flavor}` is not configured; did you mean `{meant}`? (--force, or \"force\": true, takes it as it is)"
+    );
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence))
+}
