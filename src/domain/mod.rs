@@ -9,6 +9,7 @@
 pub mod approval;
 pub mod blob;
 pub mod builder;
+pub mod builder_check;
 pub mod claim;
 pub mod config;
 pub mod container;
@@ -24,6 +25,8 @@ pub mod history;
 pub mod id;
 pub mod identity;
 pub mod job;
+pub mod job_diff;
+pub mod job_file;
 pub mod json;
 pub mod key;
 pub mod label;

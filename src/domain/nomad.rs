@@ -263,7 +263,7 @@ pub struct AllocMetric {
     pub quota_exhausted: Vec<String>,
 }
 
-fn null_is_default<'de, D, T>(from: D) -> Result<T, D::Error>
+pub(super) fn null_is_default<'de, D, T>(from: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
