@@ -1,6 +1,7 @@
 //! What can be typed: one file a verb group. What it means is read in [`settings`].
 
 mod build;
+mod builder;
 mod client;
 mod completions;
 mod controller;
@@ -19,6 +20,7 @@ mod sidecar;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use build::BuildVerb;
+use builder::BuilderVerb;
 use client::ClientVerb;
 use completions::CompletionsArgs;
 use controller::ControllerArgs;
@@ -61,6 +63,9 @@ enum Verb {
     #[command(flatten)]
     Client(ClientVerb),
     Explain(explain::ExplainArgs),
+    /// Check, register, list and show builders
+    #[command(subcommand)]
+    Builder(BuilderVerb),
     /// Print what a shell needs to complete verbs and options
     Completions(CompletionsArgs),
 }
@@ -68,7 +73,7 @@ enum Verb {
 /// Parses what was typed and runs it. Says on standard error what went wrong.
 #[must_use]
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(builder::spelled(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // clap's own codes: 0 for help and version, 2 for wrong use.
@@ -112,6 +117,12 @@ pub fn main() -> Exit {
         Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
         Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
         Some(Verb::Supervise(args)) => in_build(args.run(std::env::vars_os())),
+        Some(Verb::Builder(verb)) => roles(async {
+            match builder::run(verb, &settings::process).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, error.exit()),
+            }
+        }),
         Some(Verb::Client(verb)) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,

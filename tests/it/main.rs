@@ -10,6 +10,7 @@
 
 mod fake;
 
+mod builders;
 mod clients;
 mod controller;
 mod dev;

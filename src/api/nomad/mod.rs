@@ -3,6 +3,7 @@
 //! No crate has namespaces on dispatch, idempotency tokens and framed log streams together, hence this one.
 //! <https://developer.hashicorp.com/nomad/api-docs>
 
+mod builders;
 mod error;
 mod events;
 mod frames;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use super::http::{Answer, Endpoint, EndpointConfig, EndpointError};
 use crate::domain::nomad::{Allocation, Evaluation, Job};
 
+pub use builders::{Listed, Parsed, Planned, Registered, Validated};
 pub use error::NomadError;
 pub use events::{EventBatch, EventStream};
 pub use frames::{Frame, FrameError, Frames};

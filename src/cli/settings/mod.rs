@@ -76,6 +76,16 @@ pub fn nomad(environment: Environment<'_>) -> Result<EndpointConfig, SettingsErr
     service::nomad(source::Source::new(environment))
 }
 
+/// Nomad and the namespace of builds, as `serve` has it; `told` beats the environment.
+///
+/// # Errors
+/// As [`serve`].
+pub fn builders(told: Option<&str>, environment: Environment<'_>) -> Result<(EndpointConfig, String), SettingsError> {
+    let from = source::Source::new(environment);
+    let told = told.map(str::to_owned).or_else(|| from.text("ALBATROS_NAMESPACE"));
+    Ok((nomad(environment)?, own::namespace(told, from)?))
+}
+
 /// `CONSUL_*`, as Consul's own clients mean them.
 ///
 /// # Errors

@@ -102,7 +102,7 @@ fn public(text: &str) -> Result<Url, SettingsError> {
     Ok(url)
 }
 
-fn namespace(told: Option<String>, from: Source<'_>) -> Result<String, SettingsError> {
+pub(super) fn namespace(told: Option<String>, from: Source<'_>) -> Result<String, SettingsError> {
     // Inside an allocation NOMAD_NAMESPACE is where serve itself runs, and says nothing of where builds should.
     let inside = from.text("NOMAD_ALLOC_ID").is_some();
     let (name, namespace) = match (told, from.text("NOMAD_NAMESPACE").filter(|_| !inside)) {

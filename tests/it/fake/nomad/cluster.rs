@@ -41,6 +41,8 @@ pub(super) struct Cluster {
     pub(super) dispatches: u64,
     pub(super) deny: BTreeSet<&'static str>,
     pub(super) token: Option<String>,
+    /// As `GET /v1/acl/policies` lists them.
+    pub(super) policies: Vec<Value>,
     pub(super) ghosts: usize,
     /// Executors that are told to stop go on until the test ends them.
     pub(super) stubborn: bool,

@@ -10,6 +10,7 @@ mod life;
 mod list;
 mod logs;
 mod read;
+mod register;
 mod shape;
 
 use std::sync::{Arc, Mutex};
@@ -90,6 +91,12 @@ impl Nomad {
     /// The token lacks this capability (`dispatch-job`, `list-jobs`, `read-job`, `read-logs`, `deregister-job`).
     pub(crate) fn deny(&self, capability: &'static str) {
         self.change(|cluster| cluster.deny.insert(capability));
+    }
+
+    /// A policy is bound to a task of a job.
+    pub(crate) fn bind_policy(&self, name: &str, job: &str, task: &str) {
+        let bound = json!({"Namespace": "ci", "JobID": job, "Group": "", "Task": task});
+        self.change(|cluster| cluster.policies.push(json!({"Name": name, "JobACL": bound})));
     }
 
     /// The next so many dispatches name children that do not exist.
@@ -199,6 +206,8 @@ fn capability(method: &str, path: &[&str]) -> Option<&'static str> {
     match (method, path) {
         (_, ["v1", "job", _, "dispatch"]) => Some("dispatch-job"),
         ("DELETE", ["v1", "job", _]) => Some("deregister-job"),
+        ("POST" | "PUT", ["v1", "jobs"]) | (_, ["v1", "job", _, "plan"]) => Some("submit-job"),
+        (_, ["v1", "jobs", "parse"]) => Some("parse-job"),
         (_, ["v1", "jobs"]) => Some("list-jobs"),
         (_, ["v1", "client", "fs", "logs", _]) => Some("read-logs"),
         (
@@ -243,6 +252,11 @@ impl Service for State {
                 self.change(|cluster| dispatch::answer(cluster, &call, id))
             }
             (_, ["v1", "job", _, "dispatch"]) => text(405, "Invalid method"),
+            ("POST" | "PUT", ["v1", "jobs", "parse"]) => register::parse(&call),
+            ("POST" | "PUT", ["v1", "validate", "job"]) => register::validate(&call),
+            ("POST" | "PUT", ["v1", "job", id, "plan"]) => self.read(|cluster| register::plan(cluster, &call, id)),
+            ("POST" | "PUT", ["v1", "jobs"]) => self.change(|cluster| register::register(cluster, &call)),
+            ("GET", ["v1", "acl", ..]) => self.read(|cluster| register::acl(cluster, &path)),
             ("DELETE", ["v1", "job", id]) => self.change(|cluster| read::delete(cluster, &call, id)),
             ("GET", ["v1", "client", "fs", "logs", alloc]) => logs::answer(self.clone(), &call, alloc),
             ("GET", _) => self.get(&call, &path).await,

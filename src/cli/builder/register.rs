@@ -1,0 +1,158 @@
+//! `albatros builder register`: check, show what changes, register.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::check::{How, of_file};
+use super::file::{Source, Variables};
+use super::print::{self, Checked};
+use super::{BuilderError, Where, connect, unanswered};
+use crate::api::nomad::{Nomad, Registered};
+use crate::cli::exit::Exit;
+use crate::cli::settings::Environment;
+use crate::domain::builder_check::{Job, refusal};
+use crate::domain::finding::{Severity, fails};
+use crate::domain::id::BuilderName;
+use crate::domain::job_diff;
+
+/// Register a builder in the builds' namespace, if nothing is wrong with it, and say what that changes.
+#[derive(Debug, Args)]
+pub(crate) struct RegisterArgs {
+    #[command(flatten)]
+    at: Where,
+    /// The job file; `-` for standard input
+    file: PathBuf,
+    #[command(flatten)]
+    variables: Variables,
+    /// Refuse it for warnings too
+    #[arg(long, conflicts_with = "force")]
+    strict: bool,
+    /// Register it in spite of errors that Nomad itself does not mind
+    #[arg(long)]
+    force: bool,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// No untrusted build reaches it (`builders.untrusted` names another)
+    #[arg(long)]
+    trusted_only: bool,
+}
+
+impl RegisterArgs {
+    pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, BuilderError> {
+        let nomad = connect(&self.at, env)?;
+        let what = self.file.display().to_string();
+        let source = Source::read(&self.file, &self.variables, env)?;
+        if let Some((text, variables)) = source.for_nomad() {
+            // Nobody registers what Nomad has not read.
+            nomad.parse(text, &variables).await.map_err(unanswered(&nomad, "submit-job"))?;
+        }
+        let how = How { nomad: &nomad, offline: false, trusted_only: self.trusted_only };
+        let (checked, job) = of_file(&what, &source, &how).await;
+        let refused = |checked: &Checked| {
+            print::checked(std::slice::from_ref(checked), self.at.json, self.strict).map(|()| Exit::Failed)
+        };
+        let Some(mut job) = job else {
+            return Ok(refused(&checked)?);
+        };
+        let read = Job::read(&job).map_err(|error| BuilderError::Usage(format!("{what}: no job: {error}")))?;
+        if checked.findings.iter().any(|finding| finding.name == "no-builder") {
+            let name = &read.id;
+            return Err(BuilderError::Usage(format!(
+                "the job \"{name}\" is no builder; nomad job run {what} registers it"
+            )));
+        }
+        place(&mut job, &read, &nomad)?;
+        let hopeless = checked.findings.iter().any(|finding| finding.name == "nomad-refuses");
+        if fails(&checked.findings, self.strict) && (!self.force || hopeless) {
+            return Ok(refused(&checked)?);
+        }
+        self.change(&nomad, &read, &job, checked).await
+    }
+
+    async fn change(&self, nomad: &Nomad, read: &Job, job: &Value, mut checked: Checked) -> Result<Exit, BuilderError> {
+        let name = &read.id;
+        let planned = nomad.plan(name, job).await.map_err(unanswered(nomad, "submit-job"))?;
+        let changes = job_diff::changes(&planned.diff);
+        let new = planned.job_modify_index == 0;
+        let same = !new && changes.is_empty() && read.stop != Some(true) && !was_stopped(nomad, name).await;
+        let registers = !self.dry_run && !same;
+        if registers {
+            let done = nomad.register(job, planned.job_modify_index).await.map_err(unanswered(nomad, "submit-job"))?;
+            if let Registered::Refused(words) = done {
+                if words.contains("Enforcing job modify index") {
+                    let sentence =
+                        format!("somebody else has changed \"{name}\" meanwhile: nothing was done, run this again");
+                    return Err(BuilderError::Usage(sentence));
+                }
+                checked.findings.extend(refusal(&words));
+                print::checked(&[checked], self.at.json, self.strict)?;
+                return Ok(Exit::Failed);
+            }
+        }
+        let state = match (registers, new, same) {
+            (_, _, true) => "unchanged",
+            (false, true, false) => "would be new",
+            (false, false, false) => "would change",
+            (true, true, false) => "new",
+            (true, false, false) => "changed",
+        };
+        if self.at.json {
+            let answer = json!({
+                "builder": name, "namespace": nomad.namespace(), "state": state, "changes": changes,
+                "findings": checked.findings, "configuration": configuration(read),
+            });
+            print::json(&answer)?;
+            return Ok(Exit::Success);
+        }
+        let mut text = String::new();
+        for finding in checked.findings.iter().filter(|finding| finding.severity != Severity::Note) {
+            text.push_str(&format!("{}\n", finding.text(&checked.what)));
+        }
+        if !new {
+            changes.iter().for_each(|change| text.push_str(&format!("  {change}\n")));
+        }
+        text.push_str(&format!("builder \"{name}\" in the namespace \"{}\": {state}\n", nomad.namespace()));
+        if registers {
+            text.push_str(&use_of(read));
+        }
+        print::lines(&text)?;
+        Ok(Exit::Success)
+    }
+}
+
+/// Puts the job where builds are dispatched.
+fn place(job: &mut Value, read: &Job, nomad: &Nomad) -> Result<(), BuilderError> {
+    let ours = nomad.namespace();
+    if let Some(theirs) = read.namespace.as_deref().filter(|theirs| *theirs != ours) {
+        return Err(BuilderError::Usage(format!(
+            "the file is for the namespace \"{theirs}\", and builds are dispatched in \"{ours}\": give -var namespace={ours}, or --namespace {theirs} if serve has ALBATROS_NAMESPACE={theirs}"
+        )));
+    }
+    if let Some(job) = job.as_object_mut() {
+        job.insert("Namespace".to_owned(), ours.into());
+    }
+    Ok(())
+}
+
+/// A stopped job that is registered as it stands comes back.
+async fn was_stopped(nomad: &Nomad, name: &str) -> bool {
+    matches!(nomad.job(name).await, Ok(Some(job)) if job.stop)
+}
+
+/// What stands in the configuration of a repository that is built by it.
+fn configuration(job: &Job) -> Value {
+    let name = &job.id;
+    if job.takes("JOB") { json!({"builders": {"jobs": name}}) } else { json!({"builders": {"default": name}}) }
+}
+
+fn use_of(job: &Job) -> String {
+    let default = if job.takes("JOB") { BuilderName::of_jobs() } else { BuilderName::default() };
+    if job.id == default.as_str() {
+        let what = if job.takes("JOB") { "jobs of builds" } else { "builds" };
+        return format!("{what} take it unless a repository's configuration names another\n");
+    }
+    format!("in a repository's configuration: {}\n", configuration(job))
+}
