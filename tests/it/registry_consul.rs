@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::fake::consul::Consul;
 use crate::fake::fault::{Fault, Times};
-use crate::registry_samples::{done, id, record};
+use crate::registry_samples::{approved, done, id, record};
 
 fn registry(consul: &Consul) -> Registry {
     let client = Client::new(EndpointConfig {
@@ -181,4 +181,23 @@ async fn a_right_that_is_missing_is_named() {
     assert!(matches!(denied, Err(RegistryError::Refused(_))), "{denied:?}");
     let missing = registry.check().await;
     assert!(missing.as_ref().is_err() || !missing.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_approved_is_written_by_index_though_an_answer_is_lost() {
+    for fault in [Fault::CutAfter, Fault::CutBefore, Fault::HangAfter, Fault::Text(500, "rpc error")] {
+        let consul = Consul::start().await;
+        let registry = registry(&consul);
+        let lose = || consul.faults().arm("PUT", "/v1/txn", Times::Next(1), fault);
+        let (one, two) = (approved(&["mallory"]), approved(&["mallory", "eve"]));
+        lose();
+        let Written::Yes(first) = registry.set_approved(&one, None).await.unwrap() else { panic!("{fault:?}") };
+        assert_eq!(registry.set_approved(&two, None).await.unwrap(), Written::Conflict, "{fault:?}");
+        lose();
+        let Written::Yes(second) = registry.set_approved(&two, Some(first)).await.unwrap() else { panic!("{fault:?}") };
+        assert_eq!(registry.set_approved(&one, Some(first)).await.unwrap(), Written::Conflict, "{fault:?}");
+        let found = registry.approved(&two.canonical).await.unwrap().unwrap();
+        assert_eq!((found.value, found.index), (two.clone(), second), "{fault:?}");
+        assert_eq!(registry.all_approved().await.unwrap(), [two], "{fault:?}");
+    }
 }

@@ -8,7 +8,7 @@ use albatros::domain::repo_url::RepoUrl;
 use albatros::domain::report::Report;
 use albatros::registry::{Claimed, Entry, FileRegistry, FilesError, Index, Registry, Written};
 
-use crate::registry_samples::{done, id, record};
+use crate::registry_samples::{approved, done, id, record};
 
 fn registry(folder: &std::path::Path) -> Registry {
     Registry::Files(FileRegistry::open(folder, Vec::new()).unwrap())
@@ -159,4 +159,27 @@ async fn a_report_lives_as_long_as_its_change() {
     assert_eq!(registry.report(&id('1')).await.unwrap(), Some(report));
     registry.expire(&id('1'), &lease).await.unwrap();
     assert_eq!(registry.report(&id('1')).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_is_approved_is_written_by_index_and_outlives_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (approved(&["mallory"]), approved(&["mallory", "eve"]));
+    {
+        let registry = registry(folder.path());
+        assert!(registry.approved(&one.canonical).await.unwrap().is_none());
+        let Written::Yes(first) = registry.set_approved(&one, None).await.unwrap() else { panic!() };
+        assert_eq!(registry.set_approved(&two, None).await.unwrap(), Written::Conflict);
+        let Written::Yes(second) = registry.set_approved(&two, Some(first)).await.unwrap() else { panic!() };
+        assert_ne!(first, second);
+        assert_eq!(registry.set_approved(&one, Some(first)).await.unwrap(), Written::Conflict);
+    }
+    // What a killed process did not finish.
+    std::fs::write(folder.path().join("approved/.new-abc"), "{").unwrap();
+    std::fs::write(folder.path().join("approved/other.json"), "{}").unwrap();
+    let registry = registry(folder.path());
+    assert_eq!(registry.all_approved().await.unwrap(), std::slice::from_ref(&two));
+    assert_eq!(registry.approved(&two.canonical).await.unwrap().unwrap().value, two);
+    assert!(registry.approved("https://git.example/a/other.git").await.unwrap().is_none());
+    assert!(!folder.path().join("approved/.new-abc").exists());
 }

@@ -1,5 +1,6 @@
 //! Records as a registry keeps them.
 
+use albatros::domain::approval::Approved;
 use albatros::domain::id::ClaimId;
 use albatros::domain::record::{Done, Record};
 use serde_json::json;
@@ -26,4 +27,13 @@ pub(crate) fn done() -> Done {
         "before": "0".repeat(40), "commit": "a".repeat(40), "flavor": "default", "event": "push", "private": false
     }))
     .unwrap()
+}
+
+/// These logins are approved always.
+pub(crate) fn approved(logins: &[&str]) -> Approved {
+    let mut approved = Approved::nobody("https://git.example/a/b.git");
+    for (id, login) in (1..).zip(logins) {
+        approved.add(login, id, jiff::Timestamp::UNIX_EPOCH).unwrap();
+    }
+    approved
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::fake::delivery::{Delivery, commit};
+use crate::fake::http::{Reply, client};
 use crate::fake::serve::Serve;
 use crate::gitea::Gitea;
 use crate::story::{ACTOR, INJECT, SECRET, Story, person, until};
@@ -90,10 +91,63 @@ async fn gitea_shows_a_push_built_with_secrets_and_a_forks_pull_request_without(
     assert!(story.cluster.nomad.job(&build).await["Payload"].as_str().unwrap_or_default().is_empty());
     story.all_done().await;
     story.tell(&format!("approved: {status:?}"));
-    for sha in [&pushed, &head] {
+    let mut all = vec![pushed, head];
+    all.extend(a_sender_is_approved_and_revoked(&story, &gitea, &serve, &repo).await);
+    for sha in &all {
         let finals = gitea.statuses(sha).await.into_iter().filter(|status| status.1 != "pending").count();
         assert_eq!(finals, 1);
     }
+}
+
+/// What is held, with its files; then its sender's next push is built at once, and the one after that is held again.
+/// Gives the commits.
+async fn a_sender_is_approved_and_revoked(story: &Story, gitea: &Gitea, serve: &Serve, repo: &str) -> [String; 3] {
+    let fork = async |file: &str| gitea.commit(&gitea.mallory, "mallory/hello", file, "of a fork").await;
+    let first = fork("docs-file").await;
+    newest(gitea, &first, "pending").await;
+    let found = until("Gitea to list the files", || listed(serve, repo)).await;
+    assert_eq!((&found["pull_request"], &found["commit"]), (&json!(1), &json!(first)), "{found}");
+    assert_eq!(found["why"], "a pull request from a fork");
+    let files = &found["files"];
+    assert_eq!(
+        (&files["names"], &files["albatros"]),
+        (&json!(["a-file", "docs-file"]), &json!("unchanged")),
+        "{found}"
+    );
+    let approve = format!("/builds/claim/{}/approve?always=true", found["claim"].as_str().unwrap());
+    let reply = person(serve, "POST", &approve, Some(ACTOR)).await;
+    assert!([200, 202].contains(&reply.status), "{}: {}", reply.status, reply.text);
+    newest(gitea, &first, "success").await;
+
+    let second = fork("another-file").await;
+    let status = newest(gitea, &second, "success").await;
+    let build = built(story, &second).await.unwrap();
+    let said = person(serve, "GET", &format!("/build?job={build}"), None).await.text;
+    assert!(said.contains(&format!("building {second} of pull/1/head for pull_request\nno secrets\n")), "{said}");
+    story.tell(&format!("approved always, pushed: {status:?}"));
+
+    let revoke = format!("/approved?repo={repo}&login=mallory");
+    let reply = person(serve, "DELETE", &revoke, Some(ACTOR)).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let third = fork("third-file").await;
+    let status = newest(gitea, &third, "pending").await;
+    assert_eq!(status.2, "Waiting for approval");
+    let found = until("the change to be held again", || listed(serve, repo)).await;
+    let claim = format!("/builds/claim/{}", found["claim"].as_str().unwrap());
+    assert_eq!(person(serve, "DELETE", &claim, Some(ACTOR)).await.status, 202);
+    newest(gitea, &third, "failure").await;
+    story.all_done().await;
+    story.tell(&format!("revoked, pushed: {status:?}"));
+    [first, second, third]
+}
+
+/// The one change of the repository that is held, once the forge lists its files.
+async fn listed(serve: &Serve, repo: &str) -> Option<Value> {
+    let request = client().get(format!("{}/held?files=true&repo={repo}", serve.url)).bearer_auth(ACTOR);
+    let reply = Reply::read(request.header("accept", "application/json").send().await.ok()?).await;
+    let found: Value = serde_json::from_str(&reply.text).ok()?;
+    let one = found["held"].as_array()?.first()?.clone();
+    one["files"]["names"].is_array().then_some(one)
 }
 
 /// The build of a commit, once there is one.

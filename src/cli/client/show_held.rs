@@ -27,7 +27,7 @@ pub(super) fn held(answer: &Value, json: bool) -> std::io::Result<()> {
         none = false;
         writeln!(out, "{}", text(one, "claim"))?;
         writeln!(out, "  {}, {}, {}", what(one), text(one, "flavor"), text(one, "repo"))?;
-        writeln!(out, "  {}, by {}, since {}", text(one, "why"), by(one), text(one, "since"))?;
+        writeln!(out, "  {}, by {}, since {}", text(one, "why"), by(one), since(one))?;
         if let Some(files) = one.get("files") {
             touched(&mut out, files)?;
         }
@@ -48,6 +48,11 @@ fn what(one: &Value) -> String {
         (_, number) if !number.is_empty() => format!("pull request {number} at {commit}"),
         (_, _) => format!("{} at {commit}", text(one, "ref")),
     }
+}
+
+/// To the second.
+fn since(one: &Value) -> String {
+    text(one, "since").chars().take(19).collect()
 }
 
 /// Who acted, and whose pull request it is where that is somebody else.
@@ -123,7 +128,7 @@ pub(super) fn senders(listed: &[Value], json: bool) -> std::io::Result<()> {
     let mut table = Table::new();
     table.load_style(NOTHING).set_header(["LOGIN", "ID", "SINCE", "REPOSITORY"]);
     for one in listed {
-        table.add_row(["login", "id", "since", "repo"].map(|field| text(one, field)));
+        table.add_row([text(one, "login"), text(one, "id"), since(one), text(one, "repo")]);
     }
     writeln!(std::io::stdout().lock(), "{}", table.trim_fmt())
 }

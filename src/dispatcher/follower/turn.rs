@@ -75,6 +75,12 @@ impl Turn {
         self.read().standing == Standing::Granted
     }
 
+    /// Whoever holds the change again takes its turn back: it stands in line anew once it is approved.
+    pub(super) fn take_back(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = State { standing: Standing::Deciding, limit: None };
+    }
+
     fn grant(&self) {
         self.change(|state| state.standing = Standing::Granted);
     }

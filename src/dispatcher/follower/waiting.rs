@@ -39,6 +39,7 @@ impl Course {
         if record.stop.is_some() {
             return self.end(Outcome::of_stop(record.stop.as_ref()), Times::default()).await;
         }
+        self.turn().take_back();
         let left = HELD_FOR - Timestamp::now().duration_since(record.created);
         if left.is_negative() {
             let by = "Albatros: not approved for 30 days".to_owned();

@@ -10,6 +10,7 @@ use crate::fake::wire::PATIENCE;
 use crate::fake::world::{ACTOR, FORGE, READER, SECRET, World};
 
 mod codes;
+mod held;
 mod people;
 
 /// What a verb printed, and its exit code.

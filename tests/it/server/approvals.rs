@@ -194,6 +194,12 @@ async fn what_waits_is_held_again_when_its_sender_is_revoked() {
     assert!(revoked.text.contains("held again: "), "{}", revoked.text);
     let (_, held) = one_held(&world);
     assert!(held.get("approved_by").is_none() && held.get("approved").is_none(), "{held}");
+
+    // A server that was killed between the list and the change is asked again.
+    world.consul.put(&key, record.to_string());
+    let again = revoke(&serve, "mallory").await;
+    assert!(again.text.starts_with("mallory: was not approved\nheld again: "), "{}", again.text);
+    one_held(&world);
 }
 
 #[tokio::test]
