@@ -26,8 +26,13 @@ pub fn takes_place_of(head: &Record, other: &Record) -> bool {
 /// Whether the open record `other` is of the head's commit, so that `record` with its older commit need not be built.
 #[must_use]
 pub fn is_built_by(record: &Record, head: &CommitSha, other: &Record) -> bool {
-    let skipped = matches!(other.phase, Phase::Ended { outcome: Outcome::Skipped { .. } });
-    !skipped && other.parent.is_none() && other.commit == *head && same_line(record, other)
+    // What failed before there was a build is forgotten, and comes again with a redelivery.
+    let built = match &other.phase {
+        Phase::Ended { outcome: Outcome::Skipped { .. } } => false,
+        Phase::Ended { outcome: Outcome::Infra { .. } } => other.build.is_some(),
+        Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched | Phase::Ended { .. } => true,
+    };
+    built && other.parent.is_none() && other.commit == *head && same_line(record, other)
 }
 
 /// The same of an ended change.
@@ -116,8 +121,11 @@ mod tests {
         assert!(was_built_by(&late, &head.commit, &Done::of(&head, &Outcome::Success)));
         let skipped = Outcome::Skipped { reason: "as its message says".to_owned() };
         assert!(!was_built_by(&late, &head.commit, &Done::of(&head, &skipped)));
-        let skipped = Record { phase: Phase::Ended { outcome: skipped }, ..head.clone() };
-        assert!(!is_built_by(&late, &head.commit, &skipped));
+        let infra = Outcome::Infra { reason: "there is no builder".to_owned() };
+        for outcome in [skipped, infra] {
+            let never_built = Record { phase: Phase::Ended { outcome }, ..head.clone() };
+            assert!(!is_built_by(&late, &head.commit, &never_built), "{:?}", never_built.phase);
+        }
         let elsewhere = Record { git_ref: "refs/heads/other".to_owned(), ..head.clone() };
         assert!(!is_built_by(&late, &head.commit, &elsewhere));
         assert!(!was_built_by(&late, &head.commit, &Done::of(&elsewhere, &Outcome::Success)));

@@ -149,7 +149,12 @@ impl Course {
     async fn let_through(&mut self) -> Result<Next, Halt> {
         let record = &self.stored.value;
         let record = Record { phase: Phase::Claimed, let_through: Some(Timestamp::now()), ..record.clone() };
-        self.dispatch_at_once |= self.write(record).await?;
+        if self.write(record).await? {
+            self.dispatch_at_once = true;
+            let record = &self.stored.value;
+            let waited_s = Timestamp::now().duration_since(waits_since(record)).as_secs();
+            tracing::info!(claim = self.claim.as_str(), repo = record.canonical, waited_s, "its turn has come");
+        }
         Ok(Next::Again)
     }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{drive, waits, world};
 use crate::fake::delivery::commit;
+use crate::fake::fault::{Fault, Times};
 use crate::fake::world::World;
 
 #[tokio::test]
@@ -45,6 +46,60 @@ async fn a_restart_forgets_none() {
     for n in 2..6 {
         assert_eq!(world.final_status(&commit(n)).state, "success");
     }
+}
+
+/// A follower that was stopped and goes on has granted a turn that is no longer its to give.
+#[tokio::test]
+async fn a_follower_that_was_frozen_lets_nobody_through() {
+    let world = world(json!({"max": 1})).await;
+    let first = world.serve().await;
+    world.followed().await;
+    let second = world.serve().await;
+    for n in 2..6 {
+        waits(&world, &second, n).await;
+    }
+    let build = world.nomad.child("builder", 1).await;
+    world.nomad.run(&build);
+    first.freeze();
+    world.let_locks_go();
+    second.printed.wait("this replica is the follower").await;
+    let thaws = async {
+        world.nomad.child("builder", 2).await;
+        first.thaw();
+    };
+    let (order, ()) = tokio::join!(drive(&world, 4, 1), thaws);
+    world.all_done(4).await;
+    assert_eq!(order, (2..6).map(commit).collect::<Vec<_>>());
+}
+
+/// The hour within which a change must be dispatched counts from its turn, also for who finds it.
+#[tokio::test]
+async fn who_has_waited_for_hours_is_dispatched_when_its_turn_comes() {
+    let world = world(json!({"max": 1})).await;
+    let first = world.serve().await;
+    waits(&world, &first, 2).await;
+    let build = world.nomad.child("builder", 1).await;
+    world.nomad.run(&build);
+    let claim = waits(&world, &first, 3).await;
+    first.kill().await;
+    world.let_locks_go();
+    let mut record = world.open().into_iter().find(|(known, _)| *known == claim).unwrap().1;
+    let hours_ago = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(3);
+    record["created"] = hours_ago.to_string().into();
+    world.consul.put(&format!("albatros-builds/open/{claim}"), record.to_string());
+    let mut dispatches = world.nomad.faults().arm("*", "/dispatch", Times::All, Fault::Hang);
+    let second = world.serve().await;
+    world.nomad.exit(&build, 0);
+    dispatches.hit(1).await;
+    second.kill().await;
+    world.nomad.faults().clear();
+    world.let_locks_go();
+    let _third = world.serve().await;
+    let build = world.nomad.child("builder", 2).await;
+    world.nomad.run(&build);
+    world.nomad.exit(&build, 0);
+    world.all_done(2).await;
+    assert_eq!(world.final_status(&commit(3)).state, "success");
 }
 
 /// Waits until Consul has been written to so often since, or nothing happens any more.
