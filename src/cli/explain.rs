@@ -13,8 +13,8 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 
 /// Say what would happen to a delivery and why, with nothing done.
 ///
-/// Exits with 0 if it would be built, 9 if held for approval, 10 if ignored, 11 if refused, and 2 for a file that
-/// cannot be read.
+/// Exits with 0 if it would be built, 9 if held for approval, 10 if ignored, 11 if refused, 12 if skipped, and 2 for a
+/// file that cannot be read.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct ExplainArgs {
     /// The repository's configuration, as it stands in the registry.
@@ -100,6 +100,7 @@ fn write_text(out: &mut impl Write, answer: &Explanation) -> io::Result<()> {
     let word = match answer.decision {
         Decision::Build => "would build",
         Decision::Held => "would be held for approval",
+        Decision::Skipped => "would be skipped",
         Decision::Ignored => "would be ignored",
         Decision::Refused => "would be refused",
     };
@@ -117,6 +118,9 @@ fn write_text(out: &mut impl Write, answer: &Explanation) -> io::Result<()> {
     }
     for what in &answer.given {
         writeln!(out, "given    {what}")?;
+    }
+    for what in &answer.asks {
+        writeln!(out, "asks     {what}")?;
     }
     for (key, value) in answer.meta.iter().flatten() {
         writeln!(out, "meta     {key}={value}")?;

@@ -213,6 +213,7 @@ fn change(head: Option<&Head>) -> Result<Change, RunError> {
         sender: Sender { login: SENDER.to_owned(), id: None },
         repository_id: None,
         private: true,
+        message: None,
         pull: None,
     })
 }

@@ -16,6 +16,7 @@ use super::metrics::HookResult;
 use super::{SharedApp, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
+use crate::domain::outcome::Outcome;
 use crate::domain::plan::{self, Plan};
 use crate::domain::record::{ApprovedBy, Done, Phase, Record, Undecided};
 use crate::domain::status;
@@ -36,24 +37,29 @@ const WAITS: &str = "accepted: waiting for its turn";
 pub(crate) struct Submission {
     pub(crate) plan: Plan,
     pub(crate) config: RepoConfig,
-    pub(crate) held: Held,
+    pub(crate) begin: Begin,
 }
 
-/// Whether a change waits for approval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
-    Yes,
-    /// It would, had it not been approved already.
+/// How a change begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// Nobody has to approve it.
+    Go,
+    /// It waits for approval.
+    Held,
+    /// It would wait, had it not been approved already.
     Approved(ApprovedBy),
-    No,
+    /// It is not built, and why; the forge is told so that no required check waits for it.
+    Skipped(String),
 }
 
 impl Submission {
     /// How its record begins.
     fn phase(&self) -> Phase {
-        match self.held {
-            Held::Yes => Phase::Held,
-            Held::Approved(_) | Held::No => let_through(&self.config, None),
+        match &self.begin {
+            Begin::Go | Begin::Approved(_) => let_through(&self.config, self.plan.undecided),
+            Begin::Held => Phase::Held,
+            Begin::Skipped(reason) => Phase::Ended { outcome: Outcome::Skipped { reason: reason.clone() } },
         }
     }
 }
@@ -93,9 +99,9 @@ async fn claim_and_dispatch(
     taken: &AtomicBool,
 ) -> Result<(HookResult, Answer), Problem> {
     let phase = submission.phase();
-    let Submission { plan, config, held } = submission;
+    let Submission { plan, config, begin } = submission;
     let mut record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
-    if let Held::Approved(by) = held {
+    if let Begin::Approved(by) = begin {
         (record.approved, record.approved_by) = (Some(record.created), Some(by));
     }
     let claim = plan.claim.clone();
@@ -109,8 +115,10 @@ async fn claim_and_dispatch(
                 // The claim is written, so this delivery is taken; an older change that stays held can be cancelled.
                 tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
             }
-            if held == Held::Yes {
-                return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));
+            match begin {
+                Begin::Go | Begin::Approved(_) => {}
+                Begin::Held => return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval"))),
+                Begin::Skipped(reason) => return Ok((HookResult::Skipped, skipped(&claim, &reason))),
             }
             if record.phase == Phase::Waiting {
                 return Ok((HookResult::Accepted, at_claim(app, &claim, WAITS)));
@@ -118,6 +126,11 @@ async fn claim_and_dispatch(
             dispatch_in_time(app, claim, Stored { value: record, index }, config).await
         }
     }
+}
+
+/// What is said of a change that is not built.
+fn skipped(claim: &ClaimId, reason: &str) -> Answer {
+    Answer::new(StatusCode::OK, format!("skipped: {reason}"), json!({ "claim": claim, "skipped": reason }))
 }
 
 /// One line a decision: who, what, why.
@@ -133,6 +146,7 @@ fn log_decision(claim: &ClaimId, record: &Record) {
         trusted = record.trusted,
         held = matches!(record.phase, Phase::Held),
         always = record.approved_by == Some(ApprovedBy::Always),
+        skipped = matches!(record.phase, Phase::Ended { .. }),
         "claimed"
     );
 }
@@ -199,6 +213,7 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
                 answer.lines.push(format!("already built: {}", outcome.word()));
                 return answer;
             }
+            (Phase::Ended { outcome: Outcome::Skipped { reason } }, None) => return skipped(claim, reason),
             (Phase::Ended { outcome }, None) => {
                 let why = status::sentence(outcome, None);
                 let what = format!("ended before it was built: {why}; deliver it again once that is reported");

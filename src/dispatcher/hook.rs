@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::answer::{Answer, Problem};
-use super::claim::{Held, Submission};
+use super::claim::{Begin, Submission};
 use super::metrics::{HookLabel, HookResult};
 use super::{App, SharedApp, approvals, claim, held};
 use crate::domain::config::RepoConfig;
@@ -124,16 +124,17 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     match plan::plan(&asked) {
         Planned::Ignored(reason) => Ok(Step::Ignored(reason)),
         Planned::Refused(sentence) => Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)),
-        Planned::Build(plan) => Ok(submit(plan, found.config, Held::No)),
+        Planned::Build(plan) => Ok(submit(plan, found.config, Begin::Go)),
+        Planned::Skipped(plan, reason) => Ok(submit(plan, found.config, Begin::Skipped(reason))),
         Planned::Held(plan) => {
-            let held = approvals::standing(app, &plan).await.map_or(Held::Yes, Held::Approved);
-            Ok(submit(plan, found.config, held))
+            let begin = approvals::standing(app, &plan).await.map_or(Begin::Held, Begin::Approved);
+            Ok(submit(plan, found.config, begin))
         }
     }
 }
 
-fn submit(plan: Plan, config: RepoConfig, held: Held) -> Step {
-    Step::Submit(Box::new(Submission { plan, config, held }))
+fn submit(plan: Plan, config: RepoConfig, begin: Begin) -> Step {
+    Step::Submit(Box::new(Submission { plan, config, begin }))
 }
 
 /// The repository's configuration, once a credential has matched: from the local copy first, so that strangers cost

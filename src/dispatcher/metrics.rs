@@ -18,6 +18,8 @@ pub(crate) enum HookResult {
     Duplicate,
     /// Nothing to do.
     Ignored,
+    /// Not built, by the commit's message or the configuration; the forge is told.
+    Skipped,
     /// Waits for approval.
     Held,
     /// No or a wrong credential, or an unknown repository.

@@ -53,7 +53,8 @@ pub async fn build(
         salt: Some(&salt),
     };
     let plan = match plan::plan(&asked) {
-        Planned::Build(plan) => plan,
+        // A person asks for it: it is not skipped.
+        Planned::Build(plan) | Planned::Skipped(plan, _) => plan,
         Planned::Held(_) => return Err(OwnError::Refused("it waits for approval".to_owned())),
         Planned::Ignored(sentence) | Planned::Refused(sentence) => return Err(OwnError::Refused(sentence)),
     };

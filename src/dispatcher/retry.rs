@@ -99,6 +99,7 @@ async fn again(
         // It is asked for by the repository's own credential.
         repository_id: found.config.repository_id,
         private,
+        message: None,
         pull,
     };
     let wish = Wish { url, found, change, flavor, params, retry_of: Some(claim) };

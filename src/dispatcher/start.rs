@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::SharedApp;
 use super::answer::{Answer, Problem};
-use super::claim::{self, Held, Submission};
+use super::claim::{self, Begin, Submission};
 use crate::domain::config::{PullPolicy, RepoConfig};
 use crate::domain::event::{Change, Sender};
 use crate::domain::id::{ClaimId, Flavor};
@@ -49,7 +49,7 @@ pub(crate) async fn start(app: &SharedApp, wish: Wish, headers: &HeaderMap) -> R
     let plan = plan(app, &wish, &salt).map_err(refused)?;
     let plan = Plan { retry_of: wish.retry_of, ..plan.with_params(wish.params) };
     deliverable(app, &plan).await?;
-    let submission = Submission { plan, config: wish.found.config, held: Held::No };
+    let submission = Submission { plan, config: wish.found.config, begin: Begin::Go };
     let (_, answer) = claim::submit(app, submission, Instant::now() + ANSWERED_WITHIN).await?;
     Ok(answer)
 }
@@ -67,7 +67,7 @@ fn plan(app: &SharedApp, wish: &Wish, salt: &str) -> Result<Plan, String> {
         salt: Some(salt),
     };
     match plan::plan(&asked) {
-        Planned::Build(plan) | Planned::Held(plan) => Ok(plan),
+        Planned::Build(plan) | Planned::Held(plan) | Planned::Skipped(plan, _) => Ok(plan),
         Planned::Ignored(sentence) | Planned::Refused(sentence) => Err(sentence),
     }
 }

@@ -97,6 +97,8 @@ pub struct Change {
     pub repository_id: Option<u64>,
     /// Whether the delivery says that the repository is private.
     pub private: bool,
+    /// The head commit's message, where the delivery has it: a push does, a pull request does not.
+    pub message: Option<String>,
     /// Set for a pull request.
     pub pull: Option<Pull>,
 }

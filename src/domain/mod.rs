@@ -46,6 +46,7 @@ pub mod report;
 pub mod runner;
 pub mod secret;
 pub mod size;
+pub mod skip;
 pub mod status;
 pub mod supersede;
 pub mod times;

@@ -32,7 +32,8 @@ pub fn is_built_by(record: &Record, head: &CommitSha, other: &Record) -> bool {
         Phase::Ended { outcome: Outcome::Infra { .. } } => other.build.is_some(),
         Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched | Phase::Ended { .. } => true,
     };
-    built && other.parent.is_none() && other.commit == *head && same_line(record, other)
+    // What may yet turn out not to be built takes nobody's place; once it is settled it looks for older ones itself.
+    built && other.undecided.is_none() && other.parent.is_none() && other.commit == *head && same_line(record, other)
 }
 
 /// The same of an ended change.

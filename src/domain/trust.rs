@@ -74,6 +74,7 @@ mod tests {
             sender: Sender { login: login.to_owned(), id },
             repository_id: Some(3),
             private: false,
+            message: None,
             pull: None,
         }
     }

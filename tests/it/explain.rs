@@ -314,3 +314,35 @@ fn what_a_build_would_be_given_is_told_by_name_and_never_by_value() {
     let (code, said) = explain_request(&harmful, &push);
     assert!(code == 11 && said["reason"].as_str().unwrap().contains("LD_PRELOAD"), "{said}");
 }
+
+/// [`CONFIG`] with one more field.
+fn configured(field: &str, value: Value) -> String {
+    let mut config: Value = serde_json::from_str(CONFIG).unwrap();
+    config[field] = value;
+    config.to_string()
+}
+
+#[test]
+fn what_is_skipped_has_an_exit_code_of_its_own() {
+    let mut push = request("gitea/push-main");
+    drop_headers(&mut push, "ignature");
+    let mut body: Value = serde_json::from_str(push["body"].as_str().unwrap()).unwrap();
+    let (code, said) = explain(&configured("branches", json!(["release/*"])), body.to_string().as_bytes(), &[]);
+    assert_eq!((code, said["decision"].as_str()), (12, Some("skipped")), "{said}");
+    assert!(said["reason"].as_str().unwrap().contains("`branches`"), "{said}");
+    assert!(said["claim"].is_null() && said["meta"].is_null(), "{said}");
+    body["head_commit"]["message"] = "x [No CI]".into();
+    let (code, said) = explain(CONFIG, body.to_string().as_bytes(), &[]);
+    assert_eq!(code, 12, "{said}");
+    assert!(said["reason"].as_str().unwrap().ends_with("[no ci] in the commit's message"), "{said}");
+}
+
+#[test]
+fn what_the_forge_would_be_asked_is_said() {
+    let asks = |config: &str, name: &str| explain_request(config, &request(name)).1["asks"].clone();
+    let paths = configured("paths", json!(["src/**"]));
+    assert_eq!(asks(&paths, "gitea/push-main").as_array().unwrap().len(), 1);
+    assert_eq!(asks(&paths, "gitea/pr-fork-opened").as_array().unwrap().len(), 2);
+    assert!(asks(&paths, "gitea/push-tag").is_null());
+    assert!(asks(CONFIG, "gitea/push-main").is_null());
+}

@@ -85,6 +85,7 @@ pub(super) struct Course {
     pub(super) measured: Measure,
     /// When this process first saw that it was stopped before there was a build.
     pub(super) stop_seen: Option<Instant>,
+    pub(super) asking: super::decide::Asking,
     /// Before this no dispatch is tried again.
     pub(super) dispatch_after: Option<Instant>,
     pub(super) dispatch_backoff: Backoff,
@@ -110,6 +111,7 @@ impl Course {
             dispatch_at_once: false,
             measured: Measure::default(),
             stop_seen: None,
+            asking: super::decide::Asking::default(),
             dispatch_after: None,
             dispatch_backoff: Backoff::new(Duration::from_secs(1), Duration::from_secs(30)),
             seen_at: None,

@@ -26,6 +26,7 @@ mod backoff;
 mod building;
 mod child;
 mod course;
+mod decide;
 mod ending;
 mod expiry;
 mod lock;

@@ -7,8 +7,9 @@ use crate::api::forge::{Forge, ForgeError, NewStatus};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::key;
-use crate::domain::record::Record;
-use crate::domain::status::{Standing, Status, context, standing, target_url};
+use crate::domain::outcome::Outcome;
+use crate::domain::record::{Phase, Record};
+use crate::domain::status::{Standing, Status, context, is_anothers, standing, target_url};
 use crate::registry::{Entry, RegistryError};
 
 /// What a failed try is logged with.
@@ -23,6 +24,12 @@ pub(super) struct Post {
     pub(super) status: Status,
     /// It may be there already, or may have been overtaken: read before posting.
     pub(super) look_first: bool,
+}
+
+impl Post {
+    fn is_of_skipped(&self) -> bool {
+        matches!(self.record.phase, Phase::Ended { outcome: Outcome::Skipped { .. } })
+    }
 }
 
 /// What came of it.
@@ -56,6 +63,13 @@ pub(super) async fn send(post: Post) -> Sent {
         match arrived(&post, &forge).await {
             Ok(true) => return Sent::Confirmed,
             Ok(false) => {}
+            Err(error) => return Sent::Passing(Box::new(error)),
+        }
+    }
+    if post.is_of_skipped() {
+        match anothers(&post, &forge).await {
+            Ok(false) => {}
+            Ok(true) => return Sent::Confirmed,
             Err(error) => return Sent::Passing(Box::new(error)),
         }
     }
@@ -106,6 +120,15 @@ async fn arrived(post: &Post, forge: &Forge) -> Result<bool, ForgeError> {
             let pages = pages(post);
             Ok(standing(&listed, &context(&post.record), &post.status, &pages) == Standing::Arrived)
         }
+        Err(ForgeError::Refused(_)) => Ok(false),
+        Err(error @ (ForgeError::Unanswered(_) | ForgeError::Unavailable(_))) => Err(error),
+    }
+}
+
+/// Whether the commit already has the word of a build, which one that never was must not cover.
+async fn anothers(post: &Post, forge: &Forge) -> Result<bool, ForgeError> {
+    match forge.statuses(&post.record.commit).await {
+        Ok(listed) => Ok(is_anothers(&listed, &context(&post.record), &post.record.statuses, &pages(post))),
         Err(ForgeError::Refused(_)) => Ok(false),
         Err(error @ (ForgeError::Unanswered(_) | ForgeError::Unavailable(_))) => Err(error),
     }

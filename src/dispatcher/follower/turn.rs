@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
 use super::course::{Course, Halt, LOOK_AGAIN, Next};
+use super::decide::{Decided, TO_BE_SAID};
 use super::reign::Reign;
 use super::supersede::Measured;
 use super::waiting::{Configured, come_back};
@@ -100,6 +101,11 @@ impl Course {
         }
         if self.is_job() {
             return self.let_through().await;
+        }
+        match self.decide().await? {
+            Decided::Go => {}
+            Decided::Later(wait) => return self.stuck(TO_BE_SAID, wait).await,
+            Decided::Otherwise(next) => return Ok(next),
         }
         let config = match self.configured_here().await? {
             Configured::Yes(config) => config,

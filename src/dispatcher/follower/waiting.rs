@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::course::{Course, Halt, LOOK_AGAIN, Next};
+use super::decide::Decided;
 use super::queue::Progress;
 use crate::dispatcher::dispatch::{self, AdvanceError, Advanced};
 use crate::domain::config::RepoConfig;
@@ -18,6 +19,8 @@ use crate::registry::Entry;
 
 /// Held changes that nobody approves end after this.
 const HELD_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// What is held and not touched is looked at again after this.
+const HELD_LOOK: Duration = Duration::from_secs(3_600);
 /// Who took the claim dispatches it himself; the follower only takes over what he left.
 const LEFT_ALONE_FOR: Duration = Duration::from_secs(2);
 /// A change that was cancelled while it may just be being dispatched is looked for at the engine after this.
@@ -45,9 +48,15 @@ impl Course {
             let by = "Albatros: not approved for 30 days".to_owned();
             return self.end(Outcome::Cancelled { by }, Times::default()).await;
         }
+        // What would not be built needs nobody's approval either.
+        let again = match self.decide().await? {
+            Decided::Go => HELD_LOOK,
+            Decided::Later(wait) => wait,
+            Decided::Otherwise(next) => return Ok(next),
+        };
         let progress = self.report(status_of(&self.stored.value, None)).await?;
         let left = Duration::try_from(left).unwrap_or_default();
-        Ok(come_back(progress, left.min(Duration::from_secs(3_600))))
+        Ok(come_back(progress, left.min(again)))
     }
 
     /// Dispatches what the replica that took the claim did not.

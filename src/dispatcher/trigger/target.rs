@@ -183,6 +183,7 @@ impl Place {
             repository_id: found.config.repository_id,
             // Unless the forge has said otherwise, nothing says that it is public.
             private: self.private,
+            message: None,
             pull: self.pull,
         }
     }

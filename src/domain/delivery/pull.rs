@@ -122,6 +122,7 @@ pub(super) fn event(delivery: PullDelivery, action: Action) -> Result<Event, Del
         repository_id: delivery.repository.id,
         private: delivery.repository.is_private(),
         sender: delivery.sender.into(),
+        message: None,
         pull: Some(Pull { number, origin, author, author_id }),
     }))
 }

@@ -26,6 +26,7 @@ struct Push {
 #[derive(Deserialize)]
 struct Commit {
     id: String,
+    message: Option<String>,
 }
 
 /// The repository that a hook belongs to.
@@ -97,6 +98,7 @@ pub(super) fn read(json: &[u8]) -> Result<Event, DeliveryError> {
         repository_id: push.repository.id,
         private: push.repository.is_private(),
         sender: push.sender.into(),
+        message: push.head_commit.flatten().and_then(|commit| commit.message),
         pull: None,
         git_ref: push.git_ref,
     }))

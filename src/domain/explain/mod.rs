@@ -16,6 +16,7 @@ use super::id::{BuilderName, ClaimId, Flavor};
 use super::json::shown;
 use super::plan::{self, Asked, Plan, Planned, Site};
 use super::repo_url::RepoUrl;
+use super::skip;
 use super::trust::{self, Trust};
 use super::verify::{self, Verified};
 
@@ -29,6 +30,8 @@ pub enum Decision {
     Build,
     /// It would wait for `approve`.
     Held,
+    /// It would not be built, and the forge would be told so.
+    Skipped,
     /// Nothing would be done.
     Ignored,
     /// It would be answered with an error.
@@ -44,6 +47,7 @@ impl Decision {
             Self::Held => 9,
             Self::Ignored => 10,
             Self::Refused => 11,
+            Self::Skipped => 12,
         }
     }
 }
@@ -69,6 +73,9 @@ pub struct Explanation {
     pub claim: Option<ClaimId>,
     /// What the build would be given, a sentence a thing: names of parameters, never their values.
     pub given: Vec<String>,
+    /// What the forge would be asked first, a sentence a thing: it may turn out that nothing is built. Often nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asks: Vec<String>,
 }
 
 /// What `serve` takes unless told otherwise (`ALBATROS_BODY_LIMIT`).
@@ -86,6 +93,7 @@ impl Explanation {
             meta: None,
             claim: None,
             given: Vec::new(),
+            asks: Vec::new(),
         }
     }
 
@@ -173,6 +181,10 @@ fn planned(
     match plan::plan(&asked) {
         Planned::Build(plan) => fitted(Decision::Build, plan, config, shape),
         Planned::Held(plan) => fitted(Decision::Held, plan, config, shape),
+        Planned::Skipped(plan, why) => {
+            let what = format!("{}: {why}", reason(&plan.change));
+            Explanation::nothing(Decision::Skipped, Some(change.kind), what)
+        }
         Planned::Ignored(reason) => Explanation::nothing(Decision::Ignored, Some(change.kind), reason),
         Planned::Refused(reason) => Explanation::nothing(Decision::Refused, Some(change.kind), reason),
     }
@@ -202,6 +214,7 @@ fn fitted(
         (Err(why), _) => return Explanation::nothing(Decision::Refused, Some(plan.change.kind), why),
     };
     let given = given::given(&plan, config, shape.and_then(Result::ok));
+    let asks = asks(&plan);
     let Trust { trusted, why } = plan.trust;
     Explanation {
         decision,
@@ -213,7 +226,17 @@ fn fitted(
         meta: Some(meta),
         claim: Some(plan.claim),
         given,
+        asks,
     }
+}
+
+/// Why it may be skipped all the same.
+fn asks(plan: &Plan) -> Vec<String> {
+    let Some(undecided) = plan.undecided else { return Vec::new() };
+    let words = skip::WORDS.join(", ");
+    let message = undecided.message.then(|| format!("the commit's message: not built if it holds {words}"));
+    let files = undecided.files.then(|| "the files that it touches: `paths` and `paths_ignore` may say no".to_owned());
+    message.into_iter().chain(files).collect()
 }
 
 /// What is planned for a builder that nobody has shown.

@@ -13,7 +13,8 @@ use super::config::{PullPolicy, RepoConfig};
 use super::event::{Change, EventKind};
 use super::git_ref;
 use super::id::{BuilderName, ClaimId, Flavor};
-use super::record::{Phase, Record, VERSION};
+use super::record::{Phase, Record, Undecided, VERSION};
+use super::skip;
 use super::trust::Trust;
 
 pub use fit::{FORBIDDEN_PAYLOAD, Fitted, MAX_PAYLOAD, fit};
@@ -82,6 +83,8 @@ pub struct Plan {
     pub trust: Trust,
     /// Only readers with a credential may see it.
     pub private: bool,
+    /// What the forge is to be asked first.
+    pub undecided: Option<Undecided>,
     /// What a person gives along.
     pub params: BTreeMap<String, String>,
     /// The change that it builds again.
@@ -104,6 +107,8 @@ pub enum Planned {
     Build(Plan),
     /// Wait for `approve`.
     Held(Plan),
+    /// Tell the forge that it is not built, and why.
+    Skipped(Plan, String),
     /// Nothing to do, and why.
     Ignored(String),
     /// A value that no build is given, and which.
@@ -142,6 +147,8 @@ pub fn plan(asked: &Asked<'_>) -> Planned {
     if let Err(why) = git_ref::check(&change.git_ref) {
         return Planned::Refused(why.to_string());
     }
+    // What a person asks for is built, whatever it touches.
+    let is_asked_for = asked.salt.is_some();
     let plan = Plan {
         claim,
         repo: asked.repo.to_owned(),
@@ -155,7 +162,11 @@ pub fn plan(asked: &Asked<'_>) -> Planned {
         private: config.private.unwrap_or(change.private),
         params: BTreeMap::new(),
         retry_of: None,
+        undecided: if is_asked_for { None } else { skip::undecided(change, config) },
     };
+    if let Some(why) = skip::at_once(change, config).filter(|_| !is_asked_for) {
+        return Planned::Skipped(Plan { undecided: None, ..plan }, why);
+    }
     match policy {
         PullPolicy::Hold => Planned::Held(plan),
         PullPolicy::Build | PullPolicy::Ignore => Planned::Build(plan),
@@ -238,7 +249,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         namespace: plan.namespace.clone(),
         meta: plan.meta.clone(),
         payload_hmac: None,
-        undecided: None,
+        undecided: plan.undecided,
         params: plan.params.clone(),
         retry_of: plan.retry_of.clone(),
         created: now,

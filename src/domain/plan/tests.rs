@@ -23,6 +23,7 @@ fn push(branch: &str) -> Change {
         sender: Sender { login: "quentin".to_owned(), id: None },
         repository_id: None,
         private: false,
+        message: None,
         pull: None,
     }
 }

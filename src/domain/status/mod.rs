@@ -13,7 +13,7 @@ use super::record::{Phase, Record, Stop, StopWhy};
 use super::report::TestCounts;
 use super::runner::NOT_KEPT;
 
-pub use standing::{Listed, Standing, standing};
+pub use standing::{Listed, Standing, is_anothers, standing};
 
 /// Characters of a description; GitHub takes no more.
 const MAX_DESCRIPTION: usize = 140;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Status;
+use super::{Posted, Status};
 
 /// A status as a forge lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,20 @@ pub fn standing(newest_first: &[Listed], context: &str, wish: &Status, pages: &[
     }
 }
 
+/// Whether another build has had the last word on the commit under this context. A change that is not built says nothing
+/// then: what was found of the same commit elsewhere stays in sight. `posted` is what its own record has told.
+#[must_use]
+pub fn is_anothers(newest_first: &[Listed], context: &str, posted: &Posted, pages: &[Url]) -> bool {
+    let Some(newest) = newest_first.iter().find(|listed| listed.context == context) else { return false };
+    let told = |status: &Option<Status>| status.as_ref().is_some_and(|told| told.description == newest.description);
+    let ours = if pages.is_empty() {
+        told(&posted.intended) || told(&posted.confirmed)
+    } else {
+        pages.iter().any(|page| is_page(&newest.target_url, page))
+    };
+    !ours
+}
+
 /// The key of a private build's link may have been rotated.
 fn is_page(target_url: &str, page: &Url) -> bool {
     target_url.split('?').next() == page.as_str().split('?').next()
@@ -78,5 +92,25 @@ mod tests {
         assert_eq!(stands(&others, &pages), Standing::Arrived);
         assert_eq!(stands(&others, &[]), Standing::Overtaken);
         assert_eq!(standing(&late, "Albatros default (tag)", &wish, &pages), Standing::Missing);
+    }
+
+    #[test]
+    fn what_another_build_said_of_the_commit_is_told_from_our_own() {
+        let page: Url = "https://ci.example/builds/claim/1".parse().expect("a URL");
+        let listed = |target_url: &str| Listed {
+            context: "Albatros default".to_owned(),
+            state: "pending".to_owned(),
+            description: "Waiting for approval".to_owned(),
+            target_url: target_url.to_owned(),
+        };
+        let wish = Status { state: State::Pending, description: "Waiting for approval".to_owned(), last: false };
+        let (none, told) = (Posted::default(), Posted { confirmed: Some(wish), ..Posted::default() });
+        let anothers = |list: &[Listed], posted, pages: &[Url]| is_anothers(list, "Albatros default", posted, pages);
+        let pages = [page.clone()];
+        assert!(!anothers(&[], &none, &pages));
+        assert!(!anothers(&[listed(page.as_str()), listed("https://ci.example/x")], &none, &pages));
+        assert!(anothers(&[listed("https://ci.example/x"), listed(page.as_str())], &told, &pages));
+        assert!(anothers(&[listed("")], &none, &[]) && !anothers(&[listed("")], &told, &[]));
+        assert!(!is_anothers(&[listed("")], "Albatros default (tag)", &none, &[]));
     }
 }

@@ -6,6 +6,7 @@ mod archive;
 mod bin;
 mod blobs;
 mod deliveries;
+mod filters;
 mod foreign;
 mod frozen;
 mod jobs;

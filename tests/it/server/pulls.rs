@@ -133,16 +133,17 @@ async fn what_is_held_can_be_cancelled() {
 async fn a_configuration_may_build_them_at_once_or_ignore_them() {
     let world = World::new().await;
     let serve = world.serve().await;
-    for (policy, n) in [("build", 2), ("ignore", 3)] {
+    // The forge is asked for the commit's message first.
+    for (policy, n, status) in [("build", 2, 202), ("ignore", 3, 200)] {
         let mut config = world.config();
         config["pull_requests"] = policy.into();
         world.put_config(&config);
         world.forge.commit("quentin/albatros", &commit(n));
         let reply = Delivery::pull(3, &commit(n)).send(&serve.url, SECRET).await;
-        assert_eq!(reply.status, 200, "{policy}: {}", reply.text);
+        assert_eq!(reply.status, status, "{policy}: {}", reply.text);
         assert_eq!(reply.text.starts_with("ignored: "), policy == "ignore", "{}", reply.text);
     }
-    assert_eq!(world.nomad.dispatches(), 1);
     let build = world.nomad.child("builder", 1).await;
     assert!(world.nomad.job(&build)["Payload"].is_null());
+    assert_eq!(world.nomad.dispatches(), 1);
 }
