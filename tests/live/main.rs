@@ -37,6 +37,7 @@ mod killed;
 mod logs;
 mod minded;
 mod mtls;
+mod nightly;
 mod nixcache;
 mod nomad;
 mod once;
