@@ -12,6 +12,8 @@ use super::http::{EndpointError, forge_client};
 use crate::domain::label;
 use crate::domain::secret::Secret;
 
+/// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// A short call; logs have no limit.
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 /// An answer that is read whole.
@@ -111,12 +113,14 @@ impl Albatros {
         serde_json::from_slice(&body).map_err(|error| AlbatrosError::Strange(error.to_string()))
     }
 
-    /// `POST /trigger`; the answer names the build, or the claim it waits under.
+    /// `POST /trigger`; the answer names the build, or the claim it waits under. With a `key` the same change is built
+    /// once, however often this is asked.
     ///
     /// # Errors
     /// See [`AlbatrosError`].
-    pub async fn trigger(&self, wanted: &Value) -> Result<Value, AlbatrosError> {
-        self.object(self.request(Method::POST, &["trigger"]).json(wanted)).await
+    pub async fn trigger(&self, wanted: &Value, key: Option<&str>) -> Result<Value, AlbatrosError> {
+        let request = self.request(Method::POST, &["trigger"]).json(wanted);
+        self.object(key.into_iter().fold(request, |request, key| request.header(IDEMPOTENCY_KEY, key))).await
     }
 
     /// `GET /builds` with a query.

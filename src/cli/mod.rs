@@ -16,6 +16,7 @@ mod run;
 mod serve;
 pub mod settings;
 mod sidecar;
+mod table;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 

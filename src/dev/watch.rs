@@ -160,7 +160,7 @@ impl Watch {
 
     async fn trigger(&self, head: &Head) -> Result<BuildId, WatchError> {
         let wanted = json!({ "repo": address_of(&self.name), "ref": head.git_ref, "commit": head.commit });
-        let answer = self.person.trigger(&wanted).await?;
+        let answer = self.person.trigger(&wanted, None).await?;
         self.build_of(&answer).await
     }
 

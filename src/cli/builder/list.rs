@@ -1,14 +1,13 @@
 //! `albatros builder list`: the builders of the builds' namespace.
 
 use clap::Args;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde_json::{Value, json};
 
 use super::check::How;
 use super::{BuilderError, Where, connect, print, unanswered};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
+use crate::cli::table::table;
 
 /// Builders that are looked into; of more there are only names.
 const LOOKED_INTO: usize = 100;
@@ -47,8 +46,7 @@ impl ListArgs {
             ))?;
             return Ok(Exit::Success);
         }
-        let mut table = Table::new();
-        table.load_style(NOTHING);
+        let mut table = table();
         for (name, state, checked) in &rows {
             let found = checked.as_ref().map_or_else(|| "not checked".to_owned(), print::Checked::sum);
             table.add_row([name.as_str(), state, &found]);

@@ -1,14 +1,13 @@
 //! `albatros builder show`: what a registered builder takes and gives.
 
 use clap::Args;
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde_json::{Value, json};
 
 use super::check::{How, of_name};
 use super::{BuilderError, Where, connect, print, unanswered, unknown};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
+use crate::cli::table::table;
 use crate::domain::builder_check::Job;
 
 /// Show a registered builder: what it takes, how it runs, what is wrong with it.
@@ -38,8 +37,7 @@ impl ShowArgs {
             print::json(&shown.into())?;
             return Ok(Exit::Success);
         }
-        let mut table = Table::new();
-        table.load_style(NOTHING);
+        let mut table = table();
         for (name, value) in rows {
             let text = match value {
                 Value::Null => continue,

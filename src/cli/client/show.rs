@@ -1,12 +1,12 @@
 //! What client verbs print: a table for people, JSON for programs, colours only on a terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{Cell, Color, Table};
+use comfy_table::{Cell, Color};
 use serde::Deserialize as _;
 use serde_json::Value;
 
+use crate::cli::table::table;
 use crate::domain::report::Report;
 
 /// A program's answer, as it came.
@@ -61,8 +61,7 @@ pub(super) fn artifacts(listed: &[Value], json: bool) -> std::io::Result<()> {
     if json {
         return print_json(&Value::from(listed.to_vec()));
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING);
+    let mut table = table();
     for one in listed {
         table.add_row(["id", "size", "packing", "name"].map(|field| text(one, field)));
     }
@@ -74,8 +73,7 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
     if json {
         return print_json(view);
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING);
+    let mut table = table();
     let fields = [
         "build",
         "claim",
@@ -141,8 +139,8 @@ pub(super) fn list(views: &[Value], more: bool, json: bool) -> std::io::Result<(
     if views.is_empty() {
         return writeln!(std::io::stdout().lock(), "no builds");
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "BY", "CREATED", "WHY"]);
+    let mut table = table();
+    table.set_header(["BUILD", "STATE", "REPOSITORY", "REF", "COMMIT", "BY", "CREATED", "WHY"]);
     for view in views {
         let build = Some(text(view, "build")).filter(|id| !id.is_empty()).unwrap_or_else(|| text(view, "claim"));
         let commit: String = text(view, "commit").chars().take(8).collect();
@@ -162,10 +160,9 @@ pub(super) fn list(views: &[Value], more: bool, json: bool) -> std::io::Result<(
     }
 }
 
-/// comfy-table colours only where standard output is a terminal; `NO_COLOR` is asked for by it as well.
 fn state_cell(field: &str, value: &str) -> Cell {
     let cell = Cell::new(value);
-    if field != "state" || !std::io::stdout().is_terminal() {
+    if field != "state" {
         return cell;
     }
     match value {

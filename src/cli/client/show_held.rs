@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde_json::{Value, json};
 
 use super::show::{print_json, text};
+use crate::cli::table::table;
 use crate::domain::id::ClaimId;
 
 /// Files of one change that are printed; JSON has more.
@@ -125,8 +124,8 @@ pub(super) fn senders(listed: &[Value], json: bool) -> std::io::Result<()> {
     if listed.is_empty() {
         return writeln!(std::io::stdout().lock(), "nobody is approved always");
     }
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(["LOGIN", "ID", "SINCE", "REPOSITORY"]);
+    let mut table = table();
+    table.set_header(["LOGIN", "ID", "SINCE", "REPOSITORY"]);
     for one in listed {
         table.add_row([text(one, "login"), text(one, "id"), since(one), text(one, "repo")]);
     }

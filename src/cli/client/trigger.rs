@@ -27,6 +27,9 @@ pub(crate) struct TriggerArgs {
     /// Given to the build by name; no secret, as `status` shows it
     #[arg(long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
+    /// Asked again with the same key, the same change is not built again: for schedules and scripts that try again
+    #[arg(long)]
+    key: Option<String>,
     /// Take a flavor that looks mistyped
     #[arg(long)]
     force: bool,
@@ -71,7 +74,7 @@ impl TriggerArgs {
         // An older server knows less: it is told only what was typed.
         let typed = fields.into_iter().filter(|(_, value)| !value.is_null() && *value != json!(false));
         wanted.extend(typed.map(|(name, value)| (name.to_owned(), value)));
-        let answer = albatros.trigger(&Value::Object(wanted)).await?;
+        let answer = albatros.trigger(&Value::Object(wanted), self.key.as_deref()).await?;
         self.stay.on(&albatros, &answer, self.server.json).await
     }
 }

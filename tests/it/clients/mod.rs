@@ -11,6 +11,7 @@ use crate::fake::world::{ACTOR, FORGE, READER, SECRET, World};
 
 mod codes;
 mod held;
+mod looks;
 mod people;
 
 /// What a verb printed, and its exit code.
