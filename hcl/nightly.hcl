@@ -32,8 +32,8 @@ variable "repo" {
 
 variable "ref" {
   type        = string
-  default     = "main"
-  description = "A branch, or refs/tags/…"
+  default     = ""
+  description = "A branch, or refs/tags/…; empty: the repository's default branch."
 }
 
 variable "flavor" {
@@ -132,10 +132,11 @@ job "nightly" {
       }
       config {
         command = local.albatros
-        args = [
-          "trigger", var.repo, "--ref", var.ref, "--flavor", var.flavor, "--key", "${NOMAD_JOB_ID}",
-          "--token-file", "${NOMAD_SECRETS_DIR}/act-token",
-        ]
+        args = concat(
+          ["trigger", var.repo, "--flavor", var.flavor, "--key", "${NOMAD_JOB_ID}"],
+          ["--token-file", "${NOMAD_SECRETS_DIR}/act-token"],
+          var.ref == "" ? [] : ["--ref", var.ref],
+        )
       }
       resources {
         cpu    = 50
