@@ -12,6 +12,7 @@ mod explain;
 mod log;
 mod machine;
 mod params;
+mod repo;
 mod run;
 mod serve;
 pub mod settings;
@@ -28,6 +29,7 @@ use controller::ControllerArgs;
 use dev::DevArgs;
 use exec::{ExecArgs, SuperviseArgs};
 use exit::Exit;
+use repo::RepoArgs;
 use run::RunArgs;
 use serve::ServeArgs;
 use sidecar::SidecarArgs;
@@ -67,6 +69,8 @@ enum Verb {
     /// Check, register, list and show builders
     #[command(subcommand)]
     Builder(BuilderVerb),
+    /// Register repositories: their entries in Consul and their webhooks
+    Repo(RepoArgs),
     /// Print what a shell needs to complete verbs and options
     Completions(CompletionsArgs),
 }
@@ -93,6 +97,12 @@ pub fn main() -> Exit {
             Ok(code) => Exit::Code(code),
             Err(error) => complain(&error, Exit::Infra),
         },
+        Some(Verb::Repo(args)) => roles(async {
+            match args.run(&settings::process).await {
+                Ok(exit) => exit,
+                Err(error) => complain(&error, error.exit()),
+            }
+        }),
         Some(Verb::Completions(args)) => match args.run(Cli::command()) {
             Ok(()) => Exit::Success,
             Err(error) => complain(&error, Exit::Infra),

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::answer::{Answer, Problem};
 use super::claim::{Begin, Submission};
 use super::metrics::{HookLabel, HookResult};
+use super::tested::Tests;
 use super::{App, SharedApp, approvals, claim, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
@@ -61,7 +62,7 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
     match step {
         Step::Ignored(reason) => Ok((HookResult::Ignored, Answer::ignored(&reason))),
         Step::Tested(tested) => {
-            app.tests.note(app, &tested, answer_by).await;
+            Tests::note(app, tested, answer_by).await;
             Ok((HookResult::Ignored, Answer::ignored(delivery::TEST)))
         }
         Step::PullClosed { canonical, number, reason } => {

@@ -41,6 +41,7 @@ pub mod place;
 pub mod plan;
 pub mod problem;
 pub mod record;
+pub mod repo_check;
 pub mod repo_url;
 pub mod report;
 pub mod runner;

@@ -3,6 +3,7 @@
 //! Every write of an open record is by compare-and-set on its index; what only the follower writes also names its lease.
 
 mod consul;
+mod entries;
 mod files;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::domain::repo_url::RepoUrl;
 use crate::domain::report::Report;
 
 pub use consul::ConsulRegistry;
+pub use entries::{Entries, Kept};
 pub use files::{FileRegistry, FilesError};
 
 /// The version of a stored record; any change makes a new one.

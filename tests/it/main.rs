@@ -33,6 +33,7 @@ mod nomad_logs;
 mod registry_consul;
 mod registry_files;
 mod registry_samples;
+mod repos;
 mod run;
 mod server;
 mod tls;

@@ -43,6 +43,7 @@ mod nomad;
 mod once;
 mod pull;
 mod relay;
+mod repo;
 mod runner;
 mod session;
 mod store;

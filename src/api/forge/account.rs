@@ -12,12 +12,17 @@ struct Account {
 }
 
 impl Forge {
-    /// An account's login as the forge spells it, and its number; none where it knows no such account.
+    /// An account's login as the forge spells it, and its number; none where it knows no such account. Where our token may
+    /// not ask, it is asked as anybody may (seen: Gitea wants the scope `read:user` of a token, and none of whoever has no
+    /// token).
     ///
     /// # Errors
     /// See [`ForgeError`].
     pub async fn account(&self, login: &str) -> Result<Option<(String, u64)>, ForgeError> {
-        let answer = self.of_forge(&Method::GET, &["users", login]).await?;
+        let mut answer = self.of_forge(&Method::GET, &["users", login]).await?;
+        if answer.status == StatusCode::FORBIDDEN {
+            answer = self.get_as_anybody(&["users", login]).await?;
+        }
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
             return Ok(None);
         }

@@ -32,6 +32,23 @@ impl Forge {
         self.send(&Method::POST, url, |request| request.json(body)).await
     }
 
+    pub(super) async fn patch(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, ForgeError> {
+        let url = self.address(path, &[])?;
+        self.send(&Method::PATCH, url, |request| request.json(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, ForgeError> {
+        let url = self.address(path, &[])?;
+        self.send(&Method::DELETE, url, |request| request).await
+    }
+
+    /// Something that belongs to no repository, asked for without our token.
+    pub(super) async fn get_as_anybody(&self, path: &[&str]) -> Result<Answer, ForgeError> {
+        let request = self.client.request(Method::GET, self.within(path, &[])?).timeout(CALL);
+        let sent = request.header(ACCEPT, "application/json").send().await.map_err(HttpError::no_answer)?;
+        Ok(Answer::read(sent, CAP).await?)
+    }
+
     async fn send(
         &self,
         method: &Method,
@@ -141,6 +158,11 @@ pub(super) fn accepted(answer: Answer, what: &str) -> Result<Answer, ForgeError>
         ))),
         None => Err(passing(&answer, retry_after)),
     }
+}
+
+/// An answer of success that need not have a body.
+pub(super) fn done(answer: Answer, what: &str) -> Result<(), ForgeError> {
+    if answer.status.is_success() { Ok(()) } else { accepted(answer, what).map(drop) }
 }
 
 /// An answer that may be another next time. One that names a wait was not acted upon; of others nobody knows.

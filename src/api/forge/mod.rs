@@ -5,6 +5,8 @@ mod call;
 mod changes;
 mod gitea;
 mod github;
+mod home;
+mod hooks;
 mod resolve;
 
 use reqwest::{Client, StatusCode};
@@ -19,6 +21,8 @@ use crate::domain::secret::Secret;
 use crate::domain::status::{Listed, State};
 
 pub use changes::{Changed, Range};
+pub use home::{About, Detected, Permissions, detect};
+pub use hooks::{Hook, TestAsked};
 
 /// GitHub refuses a longer description; Gitea would keep it, but shows no more either.
 pub const DESCRIPTION_LIMIT: usize = 140;

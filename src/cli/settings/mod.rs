@@ -11,6 +11,8 @@ mod store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use url::Url;
+
 use crate::api::http::EndpointConfig;
 use crate::api::store::StoreSettings;
 use crate::dispatcher::Settings;
@@ -58,6 +60,40 @@ pub fn serve(flags: &Overrides, environment: Environment<'_>) -> Result<ServeSet
 /// As [`serve`].
 pub fn dev(flags: &Overrides, environment: Environment<'_>) -> Result<(SocketAddr, Settings), SettingsError> {
     own::read(flags, environment, DEV_LISTEN).map(|own| (own.listen, own.dispatcher))
+}
+
+/// What the verbs for operators are told: the services that `serve` uses, and nothing of how it serves.
+#[derive(Debug, Clone)]
+pub struct OperatorSettings {
+    /// `ALBATROS_URL`: where `serve` is reached.
+    pub url: Option<Url>,
+    /// `ALBATROS_PREFIX`.
+    pub prefix: String,
+    /// `ALBATROS_NAMESPACE`.
+    pub namespace: String,
+    /// `ALBATROS_FORGE_CACERT`.
+    pub forge_ca: Option<PathBuf>,
+    /// Where Consul is.
+    pub consul: EndpointConfig,
+    /// Where Nomad is; none where nobody has said so.
+    pub nomad: Option<EndpointConfig>,
+}
+
+/// Reads what an operator's verb needs.
+///
+/// # Errors
+/// As [`serve`].
+pub fn operator(flags: &Overrides, environment: Environment<'_>) -> Result<OperatorSettings, SettingsError> {
+    let own = own::read(flags, environment, SERVE_LISTEN)?;
+    let told = source::Source::new(environment).text("NOMAD_ADDR").is_some();
+    Ok(OperatorSettings {
+        url: own.dispatcher.url,
+        prefix: own.dispatcher.prefix,
+        namespace: own.dispatcher.namespace,
+        forge_ca: own.forge_ca,
+        consul: consul(environment)?,
+        nomad: if told { Some(nomad(environment)?) } else { None },
+    })
 }
 
 /// `ALBATROS_STORE` and what belongs to it.

@@ -1,11 +1,14 @@
 //! One repository's configuration: the JSON value under its Consul key.
 
+mod draft;
 mod field;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+
+pub use draft::{Draft, DraftForge, redacted};
 
 use super::duration::Span;
 use super::id::{BuilderName, Flavor};

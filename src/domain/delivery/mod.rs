@@ -8,6 +8,7 @@ mod body;
 mod gitea;
 mod github;
 mod origin;
+mod own;
 mod pull;
 mod push;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use super::verify::Verified;
 
 pub use body::{json_text, peek};
 pub use origin::{Origin, Tested};
+pub use own::own_test;
 pub use pull::{Opened, opened};
 
 /// What a test delivery is answered.

@@ -138,6 +138,7 @@ impl Delivery {
             ("x-gitea-event", self.event.clone()),
             ("x-gitea-event-type", self.event_type.clone()),
             ("x-github-event", self.event.clone()),
+            ("x-gitea-delivery", "a81cc80b-7873-499a-b53a-ca9a5d67f37b".to_owned()),
             ("x-gitea-signature", signature.clone()),
             ("x-hub-signature-256", format!("sha256={signature}")),
         ]

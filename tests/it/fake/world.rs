@@ -22,8 +22,10 @@ pub(crate) const ACTOR: &str = "actor-t0ken-of-quentin";
 pub(crate) const FORGE: &str = "forge-t0ken-of-quentin";
 /// What trusted builds are given.
 pub(crate) const INJECT: &str = "DEPLOY_KEY=injected-s3cr3t-of-quentin";
-const NOMAD: &str = "nomad-t0ken-of-albatros";
-const CONSUL: &str = "consul-t0ken-of-albatros";
+/// Nomad's token.
+pub(crate) const NOMAD: &str = "nomad-t0ken-of-albatros";
+/// Consul's token.
+pub(crate) const CONSUL: &str = "consul-t0ken-of-albatros";
 /// Nothing of these may ever be printed or stored in a record.
 const HIDDEN: &[&str] = &[SECRET, READER, ACTOR, FORGE, "injected-s3cr3t-of-quentin", NOMAD, CONSUL];
 

@@ -3,7 +3,7 @@
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::{Refusal, Repo, Status, Store, changes, parse_status};
+use super::{Refusal, Repo, Status, Store, about, changes, parse_status};
 use crate::fake::wire::{self, Call};
 
 fn problem(code: u16, message: &str) -> Response {
@@ -33,9 +33,7 @@ pub(super) fn answer(store: &mut Store, call: &Call, name: &str, rest: &[&str]) 
     };
     match (post, rest) {
         (true, ["statuses", sha]) => post_status(store, call, name, sha),
-        (false, []) => {
-            wire::json(200, &json!({"id": 1, "full_name": name, "default_branch": "main", "private": false}))
-        }
+        (false, []) => wire::json(200, &about(store, name)),
         (false, ["branches", branch @ ..]) => match repo.branches.get(&branch.join("/")) {
             Some(head) => wire::json(200, &json!({"name": branch.join("/"), "commit": {"sha": head}})),
             None => problem(404, "Branch not found"),

@@ -3,6 +3,7 @@
 mod changes;
 mod gitea;
 mod github;
+mod hooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex};
 use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+
+pub(crate) use hooks::Hook;
 
 use super::fault::Faults;
 use super::wire::{self, Call, PATIENCE, Service, Wire, text};
@@ -30,6 +33,8 @@ pub(crate) struct Status {
 pub(crate) enum Right {
     /// Write statuses.
     Write,
+    /// Write statuses, but not administer: webhooks are 403.
+    Statuses,
     /// Read only: posts are 403.
     Read,
 }
@@ -56,6 +61,25 @@ struct Store {
     repos: BTreeMap<String, Repo>,
     tokens: BTreeMap<String, Right>,
     statuses: Vec<Status>,
+    accounts: BTreeMap<String, u64>,
+    hooks: Vec<Hook>,
+    hook_ids: u64,
+    /// Whether what hooks send arrives.
+    delivers: bool,
+    private: bool,
+}
+
+/// A repository's address, as deliveries and the API spell it.
+fn clone_url(repo: &str) -> String {
+    format!("http://127.0.0.1:3300/{repo}.git")
+}
+
+/// A repository as both APIs show it.
+fn about(store: &Store, name: &str) -> Value {
+    json!({
+        "id": 1, "full_name": name, "default_branch": "main", "private": store.private, "clone_url": clone_url(name),
+        "permissions": {"admin": true, "push": true, "pull": true},
+    })
 }
 
 /// A Gitea (under `/api/v1`) and a GitHub (at the root) over the same repositories.
@@ -74,7 +98,8 @@ struct State {
 impl Forge {
     /// Starts without repositories, on a free port.
     pub(crate) async fn start() -> Self {
-        let state = Arc::new(State { store: Mutex::default(), changed: watch::channel(()).0 });
+        let store = Store { delivers: true, ..Store::default() };
+        let state = Arc::new(State { store: Mutex::new(store), changed: watch::channel(()).0 });
         Self { wire: Wire::start(state.clone()).await, state }
     }
 
@@ -102,6 +127,38 @@ impl Forge {
     /// A token, and what it may do.
     pub(crate) fn token(&self, token: &str, right: Right) {
         self.change(|store| store.tokens.insert(token.to_owned(), right));
+    }
+
+    /// An account, with its number.
+    pub(crate) fn account(&self, login: &str, id: u64) {
+        self.change(|store| store.accounts.insert(login.to_owned(), id));
+    }
+
+    /// A repository without commits.
+    pub(crate) fn repository(&self, repo: &str) {
+        self.change(|store| {
+            store.repos.entry(repo.to_owned()).or_default();
+        });
+    }
+
+    /// Whether what webhooks send arrives: not where `ALLOWED_HOST_LIST` does not name the host.
+    pub(crate) fn delivers(&self, delivers: bool) {
+        self.change(|store| store.delivers = delivers);
+    }
+
+    /// From now on its repositories are private.
+    pub(crate) fn make_private(&self) {
+        self.change(|store| store.private = true);
+    }
+
+    /// The webhooks there are.
+    pub(crate) fn hooks(&self) -> Vec<Hook> {
+        self.state.store.lock().unwrap().hooks.clone()
+    }
+
+    /// Changes the webhooks, as somebody does in the forge's pages.
+    pub(crate) fn edit_hooks(&self, edit: impl FnMut(&mut Hook)) {
+        self.change(|store| store.hooks.iter_mut().for_each(edit));
     }
 
     /// The token is no longer one.
@@ -253,10 +310,17 @@ impl Store {
         let given = call.header("authorization").and_then(|it| it.split_once(' ')).map(|(_, token)| token);
         match (given.map(|token| self.tokens.get(token)), write) {
             (None, true) => Err(Refusal::NoToken),
-            (None, false) | (Some(Some(_)), false) | (Some(Some(Right::Write)), true) => Ok(()),
+            (None, false) | (Some(Some(_)), false) | (Some(Some(Right::Write | Right::Statuses)), true) => Ok(()),
             (Some(None), _) => Err(Refusal::BadToken),
             (Some(Some(Right::Read)), true) => Err(Refusal::NoRight),
         }
+    }
+
+    fn may_administer(&self, call: &Call) -> Result<(), Refusal> {
+        self.may(call, true)?;
+        let given = call.header("authorization").and_then(|it| it.split_once(' ')).map(|(_, token)| token);
+        let may = given.and_then(|token| self.tokens.get(token)) == Some(&Right::Write);
+        if may { Ok(()) } else { Err(Refusal::NoRight) }
     }
 }
 
@@ -270,6 +334,14 @@ fn parse_status(call: &Call, repo: &str, sha: &str) -> Result<Status, ()> {
     Ok(Status { repo: repo.to_owned(), sha: sha.to_owned(), state, context, description, target_url })
 }
 
+/// The answer; what a webhook sends goes out beside it.
+fn hooked((answer, sending): (Response, Option<hooks::Sending>)) -> Response {
+    if let Some(sending) = sending {
+        tokio::spawn(sending.send());
+    }
+    answer
+}
+
 impl Service for State {
     async fn answer(self: Arc<Self>, call: Call) -> Response {
         let segments = call.segments();
@@ -277,6 +349,14 @@ impl Service for State {
         let answer = {
             let mut store = self.store.lock().unwrap();
             match path.as_slice() {
+                ["api", "v1", "users", login] => hooks::account(&store, &call, login, false),
+                ["users", login] => hooks::account(&store, &call, login, true),
+                ["api", "v1", "repos", owner, name, "hooks", rest @ ..] => {
+                    hooked(hooks::answer(&mut store, &call, (&format!("{owner}/{name}"), rest), false))
+                }
+                ["repos", owner, name, "hooks", rest @ ..] => {
+                    hooked(hooks::answer(&mut store, &call, (&format!("{owner}/{name}"), rest), true))
+                }
                 ["api", "v1", "version"] => wire::json(200, &json!({"version": "1.25.4"})),
                 ["api", "v1", "repos", owner, name, rest @ ..] => {
                     gitea::answer(&mut store, &call, &format!("{owner}/{name}"), rest)
