@@ -1,6 +1,6 @@
 //! `albatros builder …`, as a person types it, against Nomad: what is printed, what Nomad is left with, how it exits.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use albatros::domain::builder_check::NAMES;
@@ -67,13 +67,13 @@ fn ours(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("hcl").join(name).display().to_string()
 }
 
-/// The shipped job files.
-fn all_of_ours() -> Vec<PathBuf> {
+/// The shipped builders.
+fn all_of_ours() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("hcl");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "hcl")).collect();
-    files.sort();
-    files
+    let files = files.filter(|path| path.extension().is_some_and(|it| it == "hcl"));
+    let builders = files.filter(|path| std::fs::read_to_string(path).unwrap().contains("\n  parameterized {"));
+    builders.map(|path| path.display().to_string()).collect()
 }
 
 struct Folder(tempfile::TempDir);
@@ -96,7 +96,8 @@ async fn every_builder_of_ours_is_clean_with_nomad_and_without() {
     nomad.require_token(TOKEN);
     let online = [("NOMAD_ADDR", nomad.url()), ("NOMAD_TOKEN", TOKEN.to_owned())];
     let online: Vec<_> = online.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let files: Vec<String> = all_of_ours().iter().map(|path| path.display().to_string()).collect();
+    let files = all_of_ours();
+    assert!(files.len() >= 4, "{files:?}");
     let with = |first: &[&str]| {
         let words: Vec<String> = first.iter().map(ToString::to_string).chain(files.clone()).collect();
         words
@@ -108,14 +109,10 @@ async fn every_builder_of_ours_is_clean_with_nomad_and_without() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let said = typed(&environment, &words).await;
         let checked = said.ends(0).json();
-        let mut builders = 0;
         for one in checked.as_array().unwrap() {
-            let findings = one["findings"].as_array().unwrap();
-            let none = findings.iter().all(|finding| finding["name"] == "no-builder");
-            assert!(none && one["ok"] == true && one["asked"] == asked, "{one:#}");
-            builders += usize::from(findings.is_empty());
+            assert_eq!((&one["findings"], &one["asked"]), (&Value::Array(Vec::new()), &asked.into()), "{one:#}");
         }
-        assert!(builders >= 4, "{checked:#}");
+        assert_eq!(checked.as_array().unwrap().len(), files.len());
     }
 }
 
@@ -125,6 +122,14 @@ async fn a_service_is_said_to_be_none_and_is_not_registered() {
     let url = nomad.url();
     let at = [("NOMAD_ADDR", url.as_str())];
     typed(&at, &["check", &ours("albatros.hcl"), "--strict"]).await.ends(0).says("no builder but a service job");
+    typed(&at, &["check", &ours("nixcache-gc.hcl")]).await.ends(0).says("a periodic sysbatch job");
+    let folder = Folder::new();
+    let nightly =
+        "variable \"repo\" {}\njob \"n\" {\n  type = \"batch\"\n  periodic {}\n  meta {\n    REPO = var.repo\n  }\n}\n";
+    let nightly = folder.file("nightly.hcl", nightly);
+    typed(&at, &["check", "--strict", &nightly]).await.ends(0).says("no builder but a periodic batch job");
+    typed(&at, &["check", "--strict", "--offline", &nightly]).await.ends(0).says("no builder");
+    typed(&at, &["register", &nightly]).await.ends(2).complains("nomad job run");
     typed(&at, &["register", &ours("albatros.hcl")]).await.ends(2).complains("nomad job run");
     assert_eq!(nomad.writes(), 0);
 }
@@ -263,6 +268,8 @@ async fn a_builder_is_registered_once_and_what_changes_is_said() {
     let server = "server=https://ci.example";
     let dry = typed(&at, &["register", &file, "--var", server, "--dry-run"]).await;
     dry.ends(0).says("builder \"builder\" in the namespace \"ci\": would be new");
+    let parsed = nomad.wire().seen().iter().filter(|one| one.path.contains("/jobs/parse")).count();
+    assert_eq!(parsed, 1, "what is registered is what was checked");
     assert_eq!(nomad.writes(), 0);
     let new = typed(&at, &["register", &file, "-var", server]).await;
     new.ends(0)
@@ -290,7 +297,9 @@ async fn what_has_errors_is_registered_by_force_alone() {
     let url = nomad.url();
     let at = [("NOMAD_ADDR", url.as_str())];
     let file = ours("exec.hcl");
-    typed(&at, &["register", &file, "-var", "driver=raw_exec"]).await.ends(1).says("[raw-exec]");
+    typed(&at, &["register", &file, "-var", "driver=raw_exec"]).await.ends(1).says("[raw-exec]").says("not registered");
+    let refused = typed(&at, &["register", &file, "-var", "driver=raw_exec", "--json"]).await.ends(1).json();
+    assert_eq!((&refused["state"], &refused["builder"]), (&"refused".into(), &"builder".into()), "{refused:#}");
     assert_eq!(nomad.writes(), 0);
     typed(&at, &["register", &file, "-var", "driver=raw_exec", "--force"])
         .await

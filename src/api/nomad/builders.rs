@@ -12,6 +12,9 @@ const REFUSAL: usize = 16 << 10;
 /// Jobs that are listed at most; a page of Nomad's has so many.
 const JOBS: &str = "1000";
 
+/// Who asks, on a cluster without ACLs.
+const NO_ACLS: &str = "acls-disabled";
+
 /// What came of a text that Nomad was to read.
 #[derive(Debug)]
 pub enum Parsed {
@@ -89,6 +92,8 @@ struct Body<'a> {
 struct Token {
     #[serde(rename = "Type")]
     kind: String,
+    #[serde(rename = "AccessorID", default)]
+    accessor: String,
 }
 
 #[derive(Deserialize)]
@@ -196,10 +201,13 @@ impl Nomad {
     /// When Nomad does not answer.
     pub async fn cluster(&self, job: &str) -> Result<Cluster, NomadError> {
         let answer = self.call(Call::get("ask for the token", &["v1", "acl", "token", "self"], &[])).await?;
-        if answer.status == StatusCode::BAD_REQUEST && answer.words().contains("ACL support disabled") {
+        let token = answer.json::<Token>().ok();
+        // Nomad 2 has a token for those who need none; older ones say that they have no ACLs.
+        let none = token.as_ref().is_some_and(|token| token.accessor == NO_ACLS);
+        if none || (answer.status == StatusCode::BAD_REQUEST && answer.words().contains("ACL support disabled")) {
             return Ok(Cluster { acl: Some(false), policies: None });
         }
-        let manages = answer.json::<Token>().is_ok_and(|token| token.kind == "management");
+        let manages = token.is_some_and(|token| token.kind == "management");
         // Other tokens are shown their own policies only.
         if answer.status != StatusCode::OK || !manages {
             return Ok(Cluster { acl: Some(true), policies: None });

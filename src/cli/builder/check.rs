@@ -47,7 +47,7 @@ impl CheckArgs {
             let how = How { nomad: &nomad, offline: self.offline, trusted_only: self.trusted_only };
             let checked = if is_file(what) {
                 let source = Source::read(what, &self.variables, env)?;
-                of_file(&what.display().to_string(), &source, &how).await.0
+                of_file(&what.display().to_string(), &source, &how, None).await.0
             } else {
                 of_name(&what.display().to_string(), &how).await?
             };
@@ -92,11 +92,20 @@ impl How<'_> {
     }
 }
 
-/// A file, and the job in it as Nomad reads it.
-pub(super) async fn of_file(what: &str, source: &Source, how: &How<'_>) -> (Checked, Option<Value>) {
+/// A file, and the job in it: as Nomad has read it already, or is asked to.
+pub(super) async fn of_file(
+    what: &str,
+    source: &Source,
+    how: &How<'_>,
+    parsed: Option<Parsed>,
+) -> (Checked, Option<Value>) {
     let mut sketch = source.sketch();
     let mut findings = Vec::new();
-    let read = if how.offline { None } else { read(source, how.nomad, &mut findings).await };
+    let read = match parsed {
+        Some(parsed) => Some(parsed),
+        None if how.offline => None,
+        None => read(source, how.nomad, &mut findings).await,
+    };
     let asked = read.is_some();
     let job = match read {
         Some(Parsed::Job(job)) => {
@@ -104,7 +113,12 @@ pub(super) async fn of_file(what: &str, source: &Source, how: &How<'_>) -> (Chec
             Some(job)
         }
         Some(Parsed::Refused(words)) => {
-            findings.extend(parse_refusal(&words));
+            // A job for something else may want values that nobody has to give for this.
+            let without = sketch.job.iter().flat_map(|job| how.of(job, &sketch, &Cluster::default()));
+            match without.into_iter().find(|finding| finding.name == "no-builder") {
+                Some(none) => findings.push(none),
+                None => findings.extend(parse_refusal(&words)),
+            }
             None
         }
         None => {
@@ -118,16 +132,16 @@ pub(super) async fn of_file(what: &str, source: &Source, how: &How<'_>) -> (Chec
     }
     findings.extend(job.iter().flat_map(|job| how.of(job, &sketch, &cluster)));
     findings.sort_by_key(|finding| finding.line);
-    let name = job.as_ref().and_then(|job| job.get("ID")).and_then(Value::as_str).unwrap_or_default();
+    let name = job.as_ref().or(sketch.job.as_ref()).and_then(|job| job.get("ID")).and_then(Value::as_str);
+    let name = name.unwrap_or_default();
     (Checked { what: what.to_owned(), builder: name.to_owned(), asked, findings }, job)
 }
 
 /// The file as Nomad reads it; none where it cannot be asked, which is noted.
 async fn read(source: &Source, nomad: &Nomad, findings: &mut Vec<Finding>) -> Option<Parsed> {
-    let parsed = match (source, source.for_nomad()) {
-        (Source::Json(job), _) => Ok(Parsed::Job(job.clone())),
-        (Source::Hcl { .. }, Some((text, variables))) => nomad.parse(text, &variables).await,
-        (Source::Hcl { .. }, None) => return None,
+    let parsed = match source {
+        Source::Json(job) => Ok(Parsed::Job(job.clone())),
+        Source::Hcl { text, .. } => nomad.parse(text, &source.variables()).await,
     };
     match parsed {
         Ok(parsed) => Some(parsed),

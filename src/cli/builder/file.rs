@@ -54,14 +54,13 @@ impl Source {
         }
     }
 
-    /// The text and its variables' values, for Nomad to read.
-    pub(super) fn for_nomad(&self) -> Option<(&str, String)> {
+    /// The values of its variables, for Nomad to read.
+    pub(super) fn variables(&self) -> String {
         match self {
-            Self::Hcl { text, parsed, given } => {
-                let kinds = parsed.as_ref().map(JobFile::variables).unwrap_or_default();
-                Some((text, given.for_nomad(&kinds)))
+            Self::Hcl { parsed, given, .. } => {
+                given.for_nomad(&parsed.as_ref().map(JobFile::variables).unwrap_or_default())
             }
-            Self::Json(_) => None,
+            Self::Json(_) => String::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::check::{How, of_file};
 use super::file::{Source, Variables};
 use super::print::{self, Checked};
 use super::{BuilderError, Where, connect, unanswered};
-use crate::api::nomad::{Nomad, Registered};
+use crate::api::nomad::{Nomad, Parsed, Registered};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
 use crate::domain::builder_check::{Job, refusal};
@@ -45,31 +45,43 @@ impl RegisterArgs {
         let nomad = connect(&self.at, env)?;
         let what = self.file.display().to_string();
         let source = Source::read(&self.file, &self.variables, env)?;
-        if let Some((text, variables)) = source.for_nomad() {
-            // Nobody registers what Nomad has not read.
-            nomad.parse(text, &variables).await.map_err(unanswered(&nomad, "submit-job"))?;
-        }
+        // Nobody registers what Nomad has not read.
+        let parsed = match &source {
+            Source::Json(job) => Parsed::Job(job.clone()),
+            Source::Hcl { text, .. } => {
+                nomad.parse(text, &source.variables()).await.map_err(unanswered(&nomad, "submit-job"))?
+            }
+        };
         let how = How { nomad: &nomad, offline: false, trusted_only: self.trusted_only };
-        let (checked, job) = of_file(&what, &source, &how).await;
-        let refused = |checked: &Checked| {
-            print::checked(std::slice::from_ref(checked), self.at.json, self.strict).map(|()| Exit::Failed)
-        };
-        let Some(mut job) = job else {
-            return Ok(refused(&checked)?);
-        };
-        let read = Job::read(&job).map_err(|error| BuilderError::Usage(format!("{what}: no job: {error}")))?;
+        let (checked, job) = of_file(&what, &source, &how, Some(parsed)).await;
         if checked.findings.iter().any(|finding| finding.name == "no-builder") {
-            let name = &read.id;
+            let name = &checked.builder;
             return Err(BuilderError::Usage(format!(
                 "the job \"{name}\" is no builder; nomad job run {what} registers it"
             )));
         }
+        let Some(mut job) = job else {
+            return self.refuse(&nomad, &checked);
+        };
+        let read = Job::read(&job).map_err(|error| BuilderError::Usage(format!("{what}: no job: {error}")))?;
         place(&mut job, &read, &nomad)?;
         let hopeless = checked.findings.iter().any(|finding| finding.name == "nomad-refuses");
         if fails(&checked.findings, self.strict) && (!self.force || hopeless) {
-            return Ok(refused(&checked)?);
+            return self.refuse(&nomad, &checked);
         }
         self.change(&nomad, &read, &job, checked).await
+    }
+
+    fn refuse(&self, nomad: &Nomad, checked: &Checked) -> Result<Exit, BuilderError> {
+        if self.at.json {
+            print::json(&json!({
+                "builder": checked.builder, "namespace": nomad.namespace(), "state": "refused", "changes": [],
+                "findings": checked.findings,
+            }))?;
+        } else {
+            print::lines(&format!("{}not registered", checked.text()))?;
+        }
+        Ok(Exit::Failed)
     }
 
     async fn change(&self, nomad: &Nomad, read: &Job, job: &Value, mut checked: Checked) -> Result<Exit, BuilderError> {
@@ -88,8 +100,7 @@ impl RegisterArgs {
                     return Err(BuilderError::Usage(sentence));
                 }
                 checked.findings.extend(refusal(&words));
-                print::checked(&[checked], self.at.json, self.strict)?;
-                return Ok(Exit::Failed);
+                return self.refuse(nomad, &checked);
             }
         }
         let state = match (registers, new, same) {

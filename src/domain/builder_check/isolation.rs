@@ -85,7 +85,7 @@ fn namespaces(group: &Group, task: &Task, place: &str, found: &mut Found) {
         ("userns_mode", "host-userns", "the users of the node, root among them"),
     ] {
         if host(key) {
-            let sentence = format!("the task \"{name}\" shares {what}");
+            let sentence = format!("the task \"{name}\" has {what}");
             found.say(format!("{place}/{key}"), graded(task, finding, sentence, &format!("leave {key} out")));
         }
     }

@@ -241,9 +241,10 @@ fn every_builder_of_ours_is_clean() {
             continue;
         }
         let findings = checked(&std::fs::read_to_string(&path).unwrap());
-        let none = findings.iter().all(|finding| finding.name == "no-builder");
-        assert!(none, "{path:?}: {findings:#?}");
-        builders += usize::from(findings.is_empty());
+        // What is none may have variables that have no value of their own.
+        let none = findings.iter().any(|finding| finding.name == "no-builder");
+        assert!(none || findings.is_empty(), "{path:?}: {findings:#?}");
+        builders += usize::from(!none);
     }
     assert!(builders >= 4, "{builders}");
 }

@@ -11,7 +11,6 @@ use hcl_edit::parser;
 #[derive(Clone, Default)]
 pub struct Given {
     values: BTreeMap<String, Typed>,
-    files: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -78,7 +77,6 @@ impl Given {
                 return Err(GivenError::File { line: 1, why: "expected name = value, and no blocks".to_owned() });
             };
             let written = attribute.value.span().and_then(|span| text.get(span)).unwrap_or_default();
-            self.files.push(attribute.key.as_str().to_owned());
             self.values.insert(attribute.key.as_str().to_owned(), Typed::Written(written.to_owned()));
         }
         Ok(())
