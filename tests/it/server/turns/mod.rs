@@ -71,6 +71,17 @@ async fn drive(world: &World, count: usize, max: usize) -> Vec<String> {
     children.iter().map(|build| commit_of(world, build)).collect()
 }
 
+/// That commits were dispatched in this order. Those whose turn comes at the same moment, at most `max`, are dispatched
+/// beside each other, and Nomad may see the later one first.
+fn in_order(dispatched: &[String], commits: std::ops::Range<u64>, max: usize) {
+    let wanted: Vec<String> = commits.map(commit).collect();
+    assert_eq!(dispatched.len(), wanted.len(), "{dispatched:?}");
+    for (place, one) in wanted.iter().enumerate() {
+        let found = dispatched.iter().position(|other| other == one);
+        assert!(found.is_some_and(|found| found.abs_diff(place) < max), "{one} in {dispatched:?}");
+    }
+}
+
 /// Waits until the open record of a commit is so.
 async fn record_is(world: &World, commit: &str, what: &str, fits: impl Fn(&Value) -> bool) {
     let found = || world.open().into_iter().any(|(_, record)| record["commit"] == *commit && fits(&record));
