@@ -18,6 +18,7 @@ mod serve;
 pub mod settings;
 mod sidecar;
 mod table;
+mod waiting;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 

@@ -1,6 +1,5 @@
 //! What comes after `trigger` and `retry`: nothing, the log as it comes, or a wait for the end.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use tokio::time::Instant;
 use super::{ClientError, Named, exit_of, logs, path, show};
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::cli::exit::Exit;
+use crate::cli::waiting::Waiting;
 
 /// How often it is looked how far a build is.
 const LOOK: Duration = Duration::from_secs(1);
@@ -38,7 +38,7 @@ impl Stay {
         if !self.follow && !self.wait {
             return Ok(Exit::Success);
         }
-        let mut look = Look { albatros, told: String::new(), lost: None };
+        let mut look = Look { albatros, waiting: Waiting::default(), lost: None };
         let view = look.until(&named(answer)?, |view| ended(view) || (self.follow && build(view).is_some())).await?;
         let view = match build(&view).filter(|_| self.follow) {
             Some(build) => {
@@ -73,7 +73,7 @@ fn build(view: &Value) -> Option<&str> {
 /// Looks at one build again and again.
 struct Look<'a> {
     albatros: &'a Albatros,
-    told: String,
+    waiting: Waiting,
     /// Since when the server does not answer.
     lost: Option<Instant>,
 }
@@ -86,6 +86,8 @@ impl Look<'_> {
                     self.lost = None;
                     self.tell(&view)?;
                     if enough(&view) {
+                        // What comes next is printed where its line stood.
+                        self.waiting = Waiting::default();
                         return Ok(view);
                     }
                 }
@@ -103,10 +105,8 @@ impl Look<'_> {
 
     /// How far it is, each time that this changes.
     fn tell(&mut self, view: &Value) -> Result<(), ClientError> {
-        let line = show::standing(view);
-        if !ended(view) && line != self.told {
-            writeln!(std::io::stderr().lock(), "albatros: {line}")?;
-            self.told = line;
+        if !ended(view) {
+            self.waiting.tell(&show::standing(view))?;
         }
         Ok(())
     }
