@@ -1,5 +1,6 @@
 //! What the verbs of approvals print.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use serde_json::{Value, json};
@@ -103,7 +104,8 @@ pub(super) fn approved(rows: &[(ClaimId, Value)], json: bool) -> std::io::Result
         let build = Some(text(answer, "build")).filter(|build| !build.is_empty());
         writeln!(out, "{claim} {}", build.unwrap_or_else(|| text(answer, "state")))?;
     }
-    Ok(())
+    let senders: BTreeSet<String> = rows.iter().map(|(_, answer)| text(answer, "always")).collect();
+    senders.iter().filter(|said| !said.is_empty()).try_for_each(|said| writeln!(out, "{said}"))
 }
 
 /// A sender who is approved always.

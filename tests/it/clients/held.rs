@@ -120,8 +120,9 @@ async fn all_that_is_held_is_approved_or_all_of_a_sender() {
     refused.ends(2, "a token that may act");
     assert_eq!(world.nomad.dispatches(), 0);
 
-    let all = actor.runs(&["approve", "--all", "--repo", REPO, "--sender", "mallory"]).await;
+    let all = actor.runs(&["approve", "--all", "--repo", REPO, "--sender", "mallory", "--always"]).await;
     all.ends(0, "");
+    assert_eq!(all.out.matches("what mallory sends is built without approval").count(), 1, "{all:?}");
     world.nomad.child("builder", 3).await;
     assert_eq!(actor.runs(&["held", "--json"]).await.json()["held"][0]["claim"], eve);
     let rest = actor.runs(&["approve", "--all", "--repo", REPO, "--json"]).await;

@@ -199,6 +199,34 @@ async fn what_waits_is_held_again_when_its_sender_is_revoked() {
     one_held(&world);
 }
 
+/// The same where it stands in a line: it stands there anew once a person has approved it.
+#[tokio::test]
+async fn what_waits_for_its_turn_leaves_the_line_when_its_sender_is_revoked() {
+    let world = World::new().await;
+    let mut config = world.config();
+    config["concurrency"] = json!({"max": 1});
+    world.put_config(&config);
+    let serve = world.serve().await;
+    let first = world.build(&serve, "main", &commit(1), &commit(2)).await;
+    mallory_is_approved(&serve).await;
+    let waits = arrives(&world, &serve, &pull(3)).await;
+    assert!(waits.status == 202 && waits.text.contains("waiting for its turn"), "{} {}", waits.status, waits.text);
+    let revoked = revoke(&serve, "mallory").await;
+    assert!(revoked.text.contains("held again: "), "{}", revoked.text);
+    let said = || world.forge.of(&commit(3)).last().is_some_and(|last| last.description == "Waiting for approval");
+    world.forge.wait("it waits for approval", said).await;
+    world.nomad.run(&first);
+    world.nomad.exit(&first, 0);
+    world.consul.wait("albatros-builds/done/", "the first to be over", |done| done.len() == 1).await;
+    let (claim, _) = one_held(&world);
+    assert_eq!(world.nomad.dispatches(), 1);
+    let approved = person(&serve, "POST", &format!("/builds/claim/{claim}/approve"), Some(ACTOR)).await;
+    let second = is_built(&world, &approved, 2).await;
+    world.nomad.run(&second);
+    world.nomad.exit(&second, 0);
+    world.all_done(2).await;
+}
+
 #[tokio::test]
 async fn a_server_that_dies_in_the_middle_is_asked_again() {
     let world = World::new().await;
