@@ -235,7 +235,7 @@ impl BuildView {
         match &record.phase {
             Phase::Ended { outcome } => Verdict::Ended(outcome.clone()),
             Phase::Dispatched if record.started.is_some() => Verdict::Running,
-            Phase::Dispatched => Verdict::Queued { reason: String::new() },
+            Phase::Dispatched => status::last_told(record),
             Phase::Held | Phase::Waiting | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
         }
     }

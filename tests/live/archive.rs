@@ -8,6 +8,9 @@ use crate::story::{person, until};
 /// Prints its secret, and lines until it is told to end.
 const CHATTY: &str = r#"#!/bin/sh
 echo "secret: $(albatros param DEPLOY_KEY)"
+sleep 1
+echo "a complaint" >&2
+sleep 1
 touch ../data/ready
 n=0
 while [ ! -e ../data/go ]; do
@@ -55,6 +58,12 @@ async fn archived_on(driver: Driver) {
         assert_eq!(*line, format!("line {}", n + 1), "each line once, in its place");
     }
     assert_eq!(lines[count + 1], format!("last {count}"));
+    let both = person(group.server(), "GET", &format!("/build?job={build}&log=both&raw=1"), None).await;
+    let place = |line: &str| both.text.lines().position(|one| one == line);
+    let places = [place("out | secret: ***"), place("err | a complaint"), place("out | line 1")];
+    assert!(places.is_sorted() && places[0].is_some(), "{} {}", both.status, both.text);
+    let stdout: Vec<&str> = both.text.lines().filter_map(|line| line.strip_prefix("out | ")).collect();
+    assert_eq!(stdout, lines);
     group.story.tell(&format!("{count} lines, also those of {GONE:?} without a server, from the archive"));
 }
 

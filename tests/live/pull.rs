@@ -91,12 +91,43 @@ async fn gitea_shows_a_push_built_with_secrets_and_a_forks_pull_request_without(
     assert!(story.cluster.nomad.job(&build).await["Payload"].as_str().unwrap_or_default().is_empty());
     story.all_done().await;
     story.tell(&format!("approved: {status:?}"));
-    let mut all = vec![pushed, head];
+    let mut all = vec![pushed.clone(), head.clone()];
     all.extend(a_sender_is_approved_and_revoked(&story, &gitea, &serve, &repo).await);
     for sha in &all {
         let finals = gitea.statuses(sha).await.into_iter().filter(|status| status.1 != "pending").count();
         assert_eq!(finals, 1);
     }
+
+    // By hand: the forge says what is meant, and what is over is built again.
+    for (fields, sha, place) in [
+        (json!({"repo": repo, "commit": &pushed[..8]}), &pushed, "main for push"),
+        (json!({"repo": repo, "pull_request": 1, "commit": &head[..8]}), &head, "pull/1/head for pull_request"),
+    ] {
+        let first = ended(&story, &ask(&serve, "/trigger", Some(&fields)).await).await;
+        let again = ended(&story, &ask(&serve, &format!("/builds/{first}/retry"), None).await).await;
+        for build in [first, again] {
+            let said = person(&serve, "GET", &format!("/build?job={build}"), Some(ACTOR)).await.text;
+            assert!(said.contains(&format!("building {sha} of {place}\nno secrets\n")), "{said}");
+        }
+    }
+}
+
+/// Asks for a build; gives its claim.
+async fn ask(serve: &Serve, path: &str, body: Option<&Value>) -> String {
+    let request = crate::fake::http::client().post(format!("{}{path}", serve.url)).bearer_auth(ACTOR);
+    let request = request.header("accept", "application/json");
+    let request = body.iter().fold(request, |request, body| request.json(body));
+    let reply = crate::fake::http::Reply::read(request.send().await.unwrap()).await;
+    assert!([200, 202].contains(&reply.status), "{path}: {} {}", reply.status, reply.text);
+    reply.value()["claim"].as_str().unwrap().to_owned()
+}
+
+/// The build of a claim, once it has ended with success.
+async fn ended(story: &Story, claim: &str) -> String {
+    let done = || async { story.records("done").await.into_iter().find(|(key, _)| key == claim).map(|(_, done)| done) };
+    let done = until("the end of what was asked for", done).await;
+    assert_eq!(done["outcome"]["is"], "success", "{done}");
+    done["build"].as_str().unwrap().to_owned()
 }
 
 /// What is held, with its files; then its sender's next push is built at once, and the one after that is held again.

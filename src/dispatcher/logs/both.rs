@@ -6,8 +6,7 @@ use tokio::sync::mpsc;
 use super::kept::{Archive, Part, Wanted, gap};
 use crate::api::store::StoreError;
 use crate::dispatcher::answer::Problem;
-use crate::dispatcher::known::Known;
-use crate::dispatcher::{App, verdict};
+use crate::dispatcher::verdict;
 use crate::domain::log_chunk::{Merger, Stream};
 use crate::domain::outcome::Verdict;
 use crate::engine::{EngineError, LogPiece, LogSource};
@@ -18,14 +17,14 @@ const PIECES: usize = 4;
 const TOGETHER: usize = 64 * 1024;
 
 /// Says what is missing for it, before anything is read.
-pub(super) async fn check(app: &App, known: &Known) -> Result<(), Problem> {
-    if app.store.is_none() {
+pub(super) async fn check(wanted: &Wanted) -> Result<(), Problem> {
+    if wanted.app.store.is_none() {
         let sentence = "only an archive knows when a line came, and this server has none (ALBATROS_STORE): read \
                         stdout and stderr one by one";
         return Err(Problem::new(StatusCode::GONE, sentence));
     }
-    match verdict::of_known(app, known).await? {
-        Verdict::Ended(_) => Ok(()),
+    match verdict::of_known(&wanted.app, &wanted.known).await? {
+        Verdict::Ended(_) => {}
         Verdict::Queued { .. }
         | Verdict::Unplaceable { .. }
         | Verdict::Preparing
@@ -33,17 +32,26 @@ pub(super) async fn check(app: &App, known: &Known) -> Result<(), Problem> {
         | Verdict::Open { .. } => {
             let sentence = "both streams are put in order once the build is over: until then read stdout and stderr \
                             one by one";
-            Err(Problem::new(StatusCode::CONFLICT, sentence))
+            return Err(Problem::new(StatusCode::CONFLICT, sentence));
         }
     }
+    let unread = |error: EngineError| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "the archive of a log cannot be looked for");
+        Problem::unavailable("the archive of the log cannot be read now; try again")
+    };
+    let there = wanted.archive(Stream::Stdout).await.map_err(unread)?.is_some()
+        || wanted.archive(Stream::Stderr).await.map_err(unread)?.is_some();
+    if there { Ok(()) } else { Err(Problem::new(StatusCode::GONE, NOTHING)) }
 }
+
+const NOTHING: &str = "the archive has nothing of this build: read stdout and stderr one by one";
 
 /// The archive of both; one of which nothing is there counts as empty.
 pub(super) async fn source(wanted: &Wanted) -> Result<LogSource, EngineError> {
     let stdout = wanted.archive(Stream::Stdout).await?;
     let stderr = wanted.archive(Stream::Stderr).await?;
     if stdout.is_none() && stderr.is_none() {
-        return Ok(LogSource::never("the archive has nothing of this build: read stdout and stderr one by one"));
+        return Ok(LogSource::never(NOTHING));
     }
     let (to, pieces) = mpsc::channel(PIECES);
     let mut both = Both { stdout, stderr, merger: Merger::new(wanted.key.times), text: Vec::new(), to };
@@ -70,7 +78,7 @@ struct Left;
 impl Both {
     async fn pour(&mut self) -> Result<(), StoreError> {
         loop {
-            while let Some(line) = self.merger.next() {
+            while let Some(line) = self.merger.line() {
                 self.text.extend(line);
                 if self.text.len() >= TOGETHER && self.flush().await.is_err() {
                     return Ok(());

@@ -82,11 +82,11 @@ pub(crate) async fn of_known(
 }
 
 async fn sent(app: &SharedApp, known: &Known, ask: &Ask) -> Result<Response, Problem> {
-    if ask.both {
-        both::check(app, known).await?;
-    }
     let Ask { task, stream, both, times, .. } = *ask;
     let key = LogKey { build: known.build.clone(), task, stream, both, times };
+    if both {
+        both::check(&Wanted { app: Arc::clone(app), key: key.clone(), known: known.clone() }).await?;
+    }
     let seat = app.logs.join(&key, upstream(app, &key, known))?;
     first_sign(app, &seat).await?;
     let view = view(app, known, &seat, ask).await?;

@@ -3,6 +3,7 @@
 mod target;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -25,6 +26,9 @@ use crate::registry::{Entry, Found, RegistryError};
 
 /// The longest body: all parameters there may be, each character written as six.
 const BODY_MOST: usize = 256 * 1024;
+
+/// The forge may be asked several times; who waits for the answer gives up after half a minute.
+const FORGE_WITHIN: Duration = Duration::from_secs(12);
 
 /// The body. Of the four places where a build can be looked for, one is named, or none.
 #[derive(Debug, Deserialize)]
@@ -74,7 +78,8 @@ pub(crate) async fn trigger(
     }
     let target = Target::of(&wanted)?;
     let commit = wanted.commit.as_deref().map(Commit::parse).transpose()?;
-    let change = target::change(&app, target, commit, &found).await?;
+    let change = tokio::time::timeout(FORGE_WITHIN, target::change(&app, target, commit, &found));
+    let change = change.await.unwrap_or_else(|_elapsed| Err(target::slow()))?;
     let Wanted { flavor, params, .. } = wanted;
     let wish = Wish { url, found, change, flavor, params, retry_of: None };
     Ok(start(&app, wish, &headers).await?.into_form(&headers))

@@ -207,13 +207,17 @@ fn unknown(sentence: impl Into<String>) -> Problem {
     Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
 }
 
+const UNASKED: &str = "the forge could not be asked what is to be built; name ref and commit, or try again";
+
+pub(super) fn slow() -> Problem {
+    Problem::new(StatusCode::BAD_GATEWAY, UNASKED)
+}
+
 fn unasked(error: &ForgeError) -> Problem {
     tracing::warn!(error = error as &dyn std::error::Error, "the forge did not say what is to be built");
     let sentence = match error {
         ForgeError::Refused(why) => format!("the forge refused: {why}"),
-        ForgeError::Unanswered(_) | ForgeError::Unavailable(_) => {
-            "the forge could not be asked what is to be built; name ref and commit, or try again".to_owned()
-        }
+        ForgeError::Unanswered(_) | ForgeError::Unavailable(_) => UNASKED.to_owned(),
     };
     Problem::new(StatusCode::BAD_GATEWAY, sentence)
 }

@@ -52,7 +52,7 @@ impl Lines {
     }
 }
 
-/// Puts two logs together. Ask [`Merger::wants`], feed what it wants, and take with [`Merger::next`].
+/// Puts two logs together. Ask [`Merger::wants`], feed what it wants, and take with [`Merger::line`].
 #[derive(Debug)]
 pub struct Merger {
     stdout: Lines,
@@ -106,7 +106,7 @@ impl Merger {
     }
 
     /// The next line, or the part of it that is here; none where something is wanted, or all is taken.
-    pub fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn line(&mut self) -> Option<Vec<u8>> {
         if self.wants().is_some() {
             return None;
         }
@@ -151,7 +151,7 @@ mod tests {
         let (mut stdout, mut stderr) = (VecDeque::from(stdout), VecDeque::from(stderr));
         let mut text = Vec::new();
         loop {
-            if let Some(line) = merger.next() {
+            if let Some(line) = merger.line() {
                 text.extend(line);
                 continue;
             }

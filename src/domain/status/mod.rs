@@ -133,6 +133,19 @@ fn underway(verdict: &Verdict, stop: Option<&Stop>) -> Status {
     }
 }
 
+/// What a dispatched record that is not over was last told as: good enough for a list, which asks no engine.
+#[must_use]
+pub fn last_told(record: &Record) -> Verdict {
+    let told = record.statuses.intended.as_ref().map(|status| status.description.as_str()).unwrap_or_default();
+    let (word, reason) = told.split_once(": ").unwrap_or((told, ""));
+    match word {
+        "Preparing" => Verdict::Preparing,
+        "No node can take it" => Verdict::Unplaceable { reason: reason.to_owned() },
+        "Queued" => Verdict::Queued { reason: reason.to_owned() },
+        _ => Verdict::Queued { reason: String::new() },
+    }
+}
+
 /// Why a build is being stopped, for people.
 #[must_use]
 pub fn why_stopped(stop: &Stop) -> &str {

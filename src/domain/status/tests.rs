@@ -148,3 +148,16 @@ fn an_artifact_that_was_not_kept_is_named_in_place_of_its_exit_code() {
     assert_eq!(told(74, None), "Failed with exit 74");
     assert_eq!(told(3, trouble), "Failed with exit 3");
 }
+
+/// A list reads the verdict back from what the forge was told.
+#[test]
+fn what_was_told_of_a_build_that_waits_is_understood_again() {
+    let queued = Verdict::Queued { reason: "waiting for resources: memory".to_owned() };
+    let unplaceable = Verdict::Unplaceable { reason: "no node: constraint".to_owned() };
+    for verdict in [queued, unplaceable, Verdict::Preparing, Verdict::Queued { reason: String::new() }] {
+        let mut told = record(Phase::Dispatched);
+        told.statuses.intended = Some(status_of(&told, Some(&verdict)));
+        assert_eq!(last_told(&told), verdict);
+    }
+    assert_eq!(last_told(&record(Phase::Dispatched)), Verdict::Queued { reason: String::new() });
+}

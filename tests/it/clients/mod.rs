@@ -11,8 +11,10 @@ use crate::fake::world::{ACTOR, FORGE, READER, SECRET, World};
 
 mod codes;
 mod held;
+mod lists;
 mod looks;
 mod people;
+mod started;
 
 /// What a verb printed, and its exit code.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ mod approvals;
 mod archive;
 mod bin;
 mod blobs;
+mod cancelled;
 mod deliveries;
 mod filters;
 mod foreign;
