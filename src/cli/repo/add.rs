@@ -9,7 +9,7 @@ use url::Url;
 
 use super::ask::{self, AtForge, ForgeWord, PullWord};
 use super::operator::{Operator, address, config};
-use super::webhook::{self, Trial};
+use super::webhook::{self, Ours, Trial};
 use super::{Common, RepoError};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
@@ -182,7 +182,7 @@ impl AddArgs {
         let word = if replaced { "made anew" } else { "made" };
         self.line(&format!("webhook    {hook}, {word}"))?;
         let Trial { arrived, findings } =
-            webhook::test(operator, &at.forge, id, (&change.repo, &change.config)).await?;
+            webhook::test(operator, &at.forge, Ours { id, is_new: true }, (&change.repo, &change.config)).await?;
         if let Some(tested) = &arrived {
             let (forge, delivery) = (&tested.origin.forge, &tested.origin.delivery);
             self.line(&format!(

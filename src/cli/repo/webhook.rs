@@ -41,15 +41,23 @@ impl Trial {
     }
 }
 
+/// A webhook of ours.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ours {
+    pub(super) id: u64,
+    /// Just made, so that its secret is the entry's.
+    pub(super) is_new: bool,
+}
+
 /// Has the forge send a test, and waits for it; where none arrives, finds out why.
 pub(super) async fn test(
     operator: &Operator,
     forge: &Forge,
-    id: u64,
+    ours: Ours,
     (repo, config): (&RepoUrl, &RepoConfig),
 ) -> Result<Trial, RepoError> {
     let before = operator.entries.tested(repo.canonical()).await?.map(|(index, _)| index);
-    match forge.test_hook(id).await {
+    match forge.test_hook(ours.id).await {
         Ok(TestAsked::Sent) => {}
         Ok(TestAsked::NoCommits) => {
             let sentence = "the repository has no commits yet, so the forge sends no test delivery";
@@ -69,7 +77,7 @@ pub(super) async fn test(
     }
     let finding = match server(operator, repo, config).await {
         Some(finding) => finding,
-        None => not_delivered(operator, forge, id, repo).await,
+        None => not_delivered(operator, forge, ours, repo).await,
     };
     Ok(Trial::found(finding))
 }
@@ -132,24 +140,29 @@ pub(super) async fn server(operator: &Operator, repo: &RepoUrl, config: &RepoCon
 }
 
 /// `serve` takes deliveries, and the forge's did not come.
-async fn not_delivered(operator: &Operator, forge: &Forge, id: u64, repo: &RepoUrl) -> Finding {
+async fn not_delivered(operator: &Operator, forge: &Forge, ours: Ours, repo: &RepoUrl) -> Finding {
     let host = operator.server.as_ref().and_then(Url::host_str).unwrap_or_default().to_owned();
-    let sentence = "serve takes deliveries, but the forge's test did not arrive, or not signed with the entry's secret";
-    let anew = format!("albatros repo add {} --update makes the webhook anew; if it does not help", repo.canonical());
+    let sentence = "serve takes deliveries, but the forge's test did not arrive";
+    let (sentence, anew) = if ours.is_new {
+        (sentence.to_owned(), String::new())
+    } else {
+        let anew =
+            format!("albatros repo add {} --update makes the webhook anew; if it does not help, ", repo.canonical());
+        (format!("{sentence}, or not signed with the entry's secret"), anew)
+    };
     match forge.kind() {
         ForgeKind::Gitea => Finding::error(
             "test-not-delivered",
             format!("{sentence}: Gitea and Forgejo send webhooks only to hosts that they are allowed to"),
             format!(
-                "{anew}, in their app.ini: [webhook] ALLOWED_HOST_LIST = external, {host} (then restart); and {host} must \
+                "{anew}in their app.ini: [webhook] ALLOWED_HOST_LIST = external, {host} (then restart); and {host} must \
                  be reached from there, with a certificate that they trust; the webhook's page at the forge says why"
             ),
         ),
         ForgeKind::Github => {
-            let said = forge.last_test(id).await.ok().flatten();
+            let said = forge.last_test(ours.id).await.ok().flatten();
             let said = said.map(|said| format!(" (GitHub says: {said})")).unwrap_or_default();
-            let fix =
-                format!("{anew}: {host} must be reached from the internet, with a certificate that GitHub trusts");
+            let fix = format!("{anew}{host} must be reached from the internet, with a certificate that GitHub trusts");
             Finding::error("test-not-delivered", format!("{sentence}{said}"), fix)
         }
     }

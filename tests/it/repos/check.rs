@@ -51,11 +51,13 @@ async fn a_test_that_does_not_arrive_names_the_setting_and_the_host() {
 }
 
 #[tokio::test]
-async fn github_s_own_words_are_told() {
+async fn what_a_new_webhook_s_forge_says_is_told_and_not_that_its_secret_is_wrong() {
     let (place, _serve) = Place::with_server().await;
     place.world.forge.delivers(false);
     let added = place.run(&place.add_at("github", &["--wait", "1s"])).await;
     added.ends(1, "GitHub says: 502 failed to connect to host");
+    let added = place.run(&place.add(&["--update", "--wait", "1s"])).await;
+    added.ends(1, "fix: in their app.ini: [webhook] ALLOWED_HOST_LIST = external, 127.0.0.1");
 }
 
 #[tokio::test]

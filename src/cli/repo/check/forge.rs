@@ -5,7 +5,7 @@ use url::Url;
 use crate::api::forge::{About, Forge, Hook};
 use crate::cli::repo::RepoError;
 use crate::cli::repo::operator::Operator;
-use crate::cli::repo::webhook::{self, refused};
+use crate::cli::repo::webhook::{self, Ours, refused};
 use crate::domain::config::RepoConfig;
 use crate::domain::finding::Finding;
 use crate::domain::repo_url::RepoUrl;
@@ -100,7 +100,9 @@ async fn hooks(
     let Some(first) = ours.first() else { return Ok(vec![missing(&hooks, &address, repo)]) };
     let mut found = faults(&ours, forge, repo);
     if first.active && test {
-        found.extend(webhook::test(operator, forge, first.id, (repo, config)).await?.findings);
+        found.extend(
+            webhook::test(operator, forge, Ours { id: first.id, is_new: false }, (repo, config)).await?.findings,
+        );
     } else {
         found.extend(webhook::server(operator, repo, config).await);
     }
