@@ -7,6 +7,7 @@ use albatros::domain::id::CommitSha;
 use albatros::domain::secret::Secret;
 
 use crate::fake::fault::{Fault, Times};
+use crate::fake::fixture::exchange;
 use crate::fake::forge::{Forge, Right};
 
 const REPO: &str = "quentin/albatros";
@@ -159,5 +160,27 @@ async fn a_forge_that_does_not_answer_is_an_error_and_not_an_empty_list() {
             let answer = client(&forge, kind, "quentin/secret").changed(&range).await;
             assert!(matches!(answer, Err(ForgeError::Refused(_))), "{kind:?}: {answer:?}");
         }
+    }
+}
+
+/// What Gitea 1.25.4 answered: a branch is merged into `main`, or `main` into it, or the histories have nothing in common.
+#[tokio::test]
+async fn a_merge_touches_what_it_brought_to_the_branch_that_took_it() {
+    for (name, files, whole) in [
+        ("compare-merge", &["docs/x.md", "src/a.rs", "src/b.rs"][..], true),
+        ("compare-merge-second-parent", &[], false),
+        ("compare-unrelated", &[], false),
+    ] {
+        let recorded = exchange(&format!("gitea/api/{name}"));
+        let ends = recorded.path.split(['/', '?']).find(|part| part.contains("...")).unwrap();
+        let (before, commit) = ends.split_once("...").unwrap();
+        let forge = forge().await;
+        let body: &'static str = Box::leak(recorded.answer.to_string().into_boxed_str());
+        forge.faults().arm("GET", &format!("/compare/{ends}"), Times::All, Fault::Text(200, body));
+        let commit: CommitSha = commit.parse().unwrap();
+        let range = Range::Push { git_ref: "refs/heads/main", before, commit: &commit };
+        let found = client(&forge, ForgeKind::Gitea, REPO).changed(&range).await.unwrap();
+        assert_eq!(found.whole, whole, "{name}: {found:?}");
+        assert!(!whole || found.files == files, "{name}: {found:?}");
     }
 }

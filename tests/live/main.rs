@@ -25,6 +25,7 @@ mod deployed;
     reason = "shared with the tests on fakes; the stories here need the forge, the deliveries and the server's process"
 )]
 mod fake;
+mod filters;
 mod foreign;
 mod frozen;
 mod garage;

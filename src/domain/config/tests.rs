@@ -152,6 +152,14 @@ fn every_error_names_its_field() {
         (with("concurrency", json!({"supersede": true})), "concurrency.supersede: needs a forge that can be asked"),
         (with("concurrency", json!({"queue": 60})), "concurrency.queue: expected a string"),
         (with("concurrency", json!({"queue": "0s"})), "concurrency.queue: expected a duration"),
+        (with("branches", json!("main")), "branches: expected a list"),
+        (with("branches", json!([])), "branches: expected at least one pattern"),
+        (with("branches", json!(["!main"])), "branches: the first pattern begins with `!`"),
+        (with("branches", json!(["a[b"])), "branches: "),
+        (with("paths", json!([7])), "paths[0]: expected a string"),
+        (with("paths", json!(["src/**"])), "paths: needs a forge that can be asked"),
+        (with("paths_ignore", json!(["docs/**"])), "paths_ignore: needs a forge that can be asked"),
+        (with("path", json!(["src/**"])), "path: unknown field"),
         (with("timeout", json!(3600)), "timeout: expected a string"),
         (with("timeout", json!("1 hour")), "timeout: expected a duration"),
     ];
@@ -215,4 +223,18 @@ proptest! {
             prop_assert_eq!(config.claim_key.expose(), &secret[0]);
         }
     }
+}
+
+#[test]
+fn what_is_not_built_is_read() {
+    let mut value = with("gitea", json!({"url": "https://git.example", "token": "t"}));
+    value["branches"] = json!(["main", "release/**", "!release/old"]);
+    value["paths"] = json!(["src/**"]);
+    value["paths_ignore"] = json!(["**/*.md"]);
+    let config = parse(&value).unwrap();
+    let branches = config.branches.unwrap();
+    assert!(branches.take("main") && branches.take("release/1") && !branches.take("release/old"));
+    assert!(config.paths.unwrap().take("src/a/b") && config.paths_ignore.unwrap().take("a/b.md"));
+    let plain = parse(&with("branches", json!(["main"]))).unwrap();
+    assert!(plain.branches.is_some() && plain.paths.is_none() && plain.paths_ignore.is_none());
 }
