@@ -98,7 +98,7 @@ pub struct Change {
     /// Whether the delivery says that the repository is private.
     pub private: bool,
     /// The head commit's message, where the delivery has it: a push does, a pull request does not.
-    pub message: Option<String>,
+    pub message: Option<Box<str>>,
     /// Set for a pull request.
     pub pull: Option<Pull>,
 }

@@ -94,7 +94,7 @@ mod tests {
             sender: Sender { login: "quentin".to_owned(), id: None },
             repository_id: None,
             private: false,
-            message: message.map(str::to_owned),
+            message: message.map(Box::from),
             pull: None,
         }
     }

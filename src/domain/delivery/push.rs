@@ -98,7 +98,7 @@ pub(super) fn read(json: &[u8]) -> Result<Event, DeliveryError> {
         repository_id: push.repository.id,
         private: push.repository.is_private(),
         sender: push.sender.into(),
-        message: push.head_commit.flatten().and_then(|commit| commit.message),
+        message: push.head_commit.flatten().and_then(|commit| commit.message).map(String::into_boxed_str),
         pull: None,
         git_ref: push.git_ref,
     }))
