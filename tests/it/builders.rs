@@ -328,6 +328,25 @@ async fn a_builder_goes_where_builds_are_dispatched_or_nowhere() {
 }
 
 #[tokio::test]
+async fn the_builds_namespace_is_made_where_that_is_asked_for_and_may_be() {
+    let nomad = Nomad::start().await;
+    let url = nomad.url();
+    let at = [("NOMAD_ADDR", url.as_str())];
+    let file = ours("builder.hcl");
+    let made =
+        ["register", &file, "--namespace", "nowhere", "-var", "namespace=nowhere", "--create-namespace", "--strict"];
+    nomad.deny("namespaces");
+    typed(&at, &made).await.ends(3).complains("nomad namespace apply nowhere");
+    assert_eq!(nomad.writes(), 0);
+    nomad.allow_all();
+    typed(&at, &made).await.ends(0).says("the namespace \"nowhere\": new");
+    assert_eq!(nomad.writes(), 2);
+    typed(&at, &made).await.ends(0).says("unchanged");
+    assert_eq!(nomad.writes(), 2, "a namespace that is there is left alone");
+    typed(&at, &["register", &file, "--create-namespace", "--dry-run"]).await.ends(2).complains("--dry-run");
+}
+
+#[tokio::test]
 async fn a_change_beneath_ones_feet_is_not_overwritten_and_a_lost_answer_is_settled_by_the_next() {
     let nomad = Nomad::start().await;
     let url = nomad.url();

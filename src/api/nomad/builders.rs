@@ -174,6 +174,26 @@ impl Nomad {
         }
     }
 
+    /// Makes this client's namespace unless it is there; whether it was made.
+    ///
+    /// # Errors
+    /// When Nomad does not answer, or the token may not make namespaces.
+    pub async fn make_namespace(&self) -> Result<bool, NomadError> {
+        let (name, what) = (self.namespace(), "make the namespace");
+        let path = ["v1", "namespace", name];
+        match self.json::<serde::de::IgnoredAny>(Call::get("read the namespace", &path, &[])).await {
+            Ok(_) => return Ok(false),
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
+        }
+        let body = write(&serde_json::json!({"Name": name, "Description": "builds of Albatros"}), what)?;
+        let answer = self.call(Call { method: Method::PUT, body: Some(body), ..Call::get(what, &path, &[]) }).await?;
+        match answer.status {
+            StatusCode::OK => Ok(true),
+            status => Err(NomadError::Status { what, status, words: answer.words() }),
+        }
+    }
+
     /// A job in all its parts; none when there is no such job.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::check::{How, of_file};
 use super::file::{Source, Variables};
 use super::print::{self, Checked};
 use super::{BuilderError, Where, connect, unanswered};
-use crate::api::nomad::{Nomad, Parsed, Registered};
+use crate::api::nomad::{Nomad, NomadError, Parsed, Registered};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
 use crate::domain::builder_check::{Job, refusal};
@@ -35,6 +35,9 @@ pub(crate) struct RegisterArgs {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
+    /// Make the builds' namespace first, if there is none
+    #[arg(long, conflicts_with = "dry_run")]
+    create_namespace: bool,
     /// No untrusted build reaches it (`builders.untrusted` names another)
     #[arg(long)]
     trusted_only: bool,
@@ -52,6 +55,9 @@ impl RegisterArgs {
                 nomad.parse(text, &source.variables()).await.map_err(unanswered(&nomad, "submit-job"))?
             }
         };
+        if self.create_namespace {
+            nomad.make_namespace().await.map_err(unmade(&nomad))?;
+        }
         let how = How { nomad: &nomad, offline: false, trusted_only: self.trusted_only };
         let (checked, job) = of_file(&what, &source, &how, Some(parsed)).await;
         if checked.findings.iter().any(|finding| finding.name == "no-builder") {
@@ -131,6 +137,19 @@ impl RegisterArgs {
         }
         print::lines(&text)?;
         Ok(Exit::Success)
+    }
+}
+
+/// What to do about a namespace that cannot be made.
+fn unmade(nomad: &Nomad) -> impl FnOnce(NomadError) -> BuilderError {
+    let namespace = nomad.namespace().to_owned();
+    move |source| {
+        let hint = if source.is_denied() {
+            format!("NOMAD_TOKEN may not make namespaces: have an operator run nomad namespace apply {namespace}")
+        } else {
+            format!("the namespace \"{namespace}\" cannot be made")
+        };
+        BuilderError::Nomad { hint, source }
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) struct Cluster {
     pub(super) dispatches: u64,
     pub(super) deny: BTreeSet<&'static str>,
     pub(super) token: Option<String>,
+    /// Those that were made; of all others only `nowhere` is not there.
+    pub(super) namespaces: BTreeSet<String>,
     /// As `GET /v1/acl/policies` lists them.
     pub(super) policies: Vec<Value>,
     pub(super) ghosts: usize,

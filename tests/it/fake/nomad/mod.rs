@@ -208,6 +208,7 @@ fn capability(method: &str, path: &[&str]) -> Option<&'static str> {
         ("DELETE", ["v1", "job", _]) => Some("deregister-job"),
         ("POST" | "PUT", ["v1", "jobs"]) | (_, ["v1", "job", _, "plan"]) => Some("submit-job"),
         (_, ["v1", "jobs", "parse"]) => Some("parse-job"),
+        ("POST" | "PUT", ["v1", "namespace", _]) => Some("namespaces"),
         (_, ["v1", "jobs"]) => Some("list-jobs"),
         (_, ["v1", "client", "fs", "logs", _]) => Some("read-logs"),
         (
@@ -256,6 +257,10 @@ impl Service for State {
             ("POST" | "PUT", ["v1", "validate", "job"]) => register::validate(&call),
             ("POST" | "PUT", ["v1", "job", id, "plan"]) => self.read(|cluster| register::plan(cluster, &call, id)),
             ("POST" | "PUT", ["v1", "jobs"]) => self.change(|cluster| register::register(cluster, &call)),
+            ("GET", ["v1", "namespace", name]) => self.read(|cluster| register::namespace(cluster, name)),
+            ("POST" | "PUT", ["v1", "namespace", name]) => {
+                self.change(|cluster| register::make_namespace(cluster, name))
+            }
             ("GET", ["v1", "acl", ..]) => self.read(|cluster| register::acl(cluster, &path)),
             ("DELETE", ["v1", "job", id]) => self.change(|cluster| read::delete(cluster, &call, id)),
             ("GET", ["v1", "client", "fs", "logs", alloc]) => logs::answer(self.clone(), &call, alloc),

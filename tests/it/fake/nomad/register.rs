@@ -106,6 +106,25 @@ pub(super) fn plan(cluster: &Cluster, call: &Call, id: &str) -> Response {
     wire::json(200, &json!({"Diff": diff, "JobModifyIndex": index, "Warnings": "", "FailedTGAllocs": null}))
 }
 
+fn has_namespace(cluster: &Cluster, name: &str) -> bool {
+    name != "nowhere" || cluster.namespaces.contains(name)
+}
+
+/// `GET /v1/namespace/<name>`.
+pub(super) fn namespace(cluster: &Cluster, name: &str) -> Response {
+    if has_namespace(cluster, name) {
+        return wire::json(200, &json!({"Name": name, "Description": ""}));
+    }
+    text(404, "Namespace not found")
+}
+
+/// `PUT /v1/namespace/<name>`.
+pub(super) fn make_namespace(cluster: &mut Cluster, name: &str) -> Response {
+    cluster.namespaces.insert(name.to_owned());
+    cluster.writes += 1;
+    text(200, "")
+}
+
 /// `POST /v1/jobs`.
 pub(super) fn register(cluster: &mut Cluster, call: &Call) -> Response {
     let Some(mut job) = job_of(call) else {
@@ -116,7 +135,7 @@ pub(super) fn register(cluster: &mut Cluster, call: &Call) -> Response {
     }
     let asked: Value = serde_json::from_slice(&call.body).unwrap_or_default();
     let key = key(call, &job);
-    if key.0 == "nowhere" {
+    if !has_namespace(cluster, &key.0) {
         return text(
             500,
             format!("1 error occurred:\n\t* job \"{}\" is in nonexistent namespace \"nowhere\"\n\n", key.1),
