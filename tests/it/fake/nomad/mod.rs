@@ -93,6 +93,11 @@ impl Nomad {
         self.change(|cluster| cluster.deny.insert(capability));
     }
 
+    /// It has it again.
+    pub(crate) fn allow(&self, capability: &'static str) {
+        self.change(|cluster| cluster.deny.remove(capability));
+    }
+
     /// A policy is bound to a task of a job.
     pub(crate) fn bind_policy(&self, name: &str, job: &str, task: &str) {
         let bound = json!({"Namespace": "ci", "JobID": job, "Group": "", "Task": task});
