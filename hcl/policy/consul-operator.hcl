@@ -4,6 +4,10 @@
 key_prefix "albatros/" {
   policy = "write"
 }
+# What goes with a repository that is removed: its last test delivery, and who is approved always.
 key_prefix "albatros-builds/tests/" {
-  policy = "read"
+  policy = "write"
+}
+key_prefix "albatros-builds/approved/" {
+  policy = "write"
 }

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD as STANDARD, BASE64_URL_SAFE_NO_PAD as URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
-use super::consul::tested_key;
+use super::consul::{approved_key, tested_key};
 use super::{Index, RegistryError, Written};
 use crate::api::consul::{Consistency, Consul, ConsulError, Op, Outcome, Pair};
 use crate::domain::delivery::Tested;
@@ -109,11 +109,15 @@ impl Entries {
         self.settled(answer, &key, Some(value)).await
     }
 
-    /// Removes entries, if they are as they were read.
+    /// Removes a repository's entries, if they are as they were read; before that what `serve` keeps for it: who is
+    /// approved always must not be so for whoever has this address next.
     ///
     /// # Errors
     /// When it cannot be known whether they were removed.
-    pub async fn remove(&self, entries: &[Kept]) -> Result<Written, RegistryError> {
+    pub async fn remove(&self, url: &RepoUrl, entries: &[Kept]) -> Result<Written, RegistryError> {
+        for key in [approved_key(&self.prefix, url.canonical()), tested_key(&self.prefix, url.canonical())] {
+            self.consul.delete(&key, None).await?;
+        }
         let keys: Vec<String> = entries.iter().map(|kept| self.key(&kept.name)).collect();
         let Some(first) = keys.first() else { return Ok(Written::Yes(Index(0))) };
         let ops: Vec<Op<'_>> =

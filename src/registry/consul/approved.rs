@@ -10,8 +10,13 @@ fn folder(at: &ConsulRegistry) -> String {
     format!("{}-builds/approved/", at.prefix)
 }
 
+/// Where a repository's list is.
+pub(in crate::registry) fn approved_key(prefix: &str, canonical: &str) -> String {
+    format!("{prefix}-builds/approved/{}", name_of(canonical))
+}
+
 fn key(at: &ConsulRegistry, canonical: &str) -> String {
-    format!("{}{}", folder(at), name_of(canonical))
+    approved_key(&at.prefix, canonical)
 }
 
 pub(super) async fn one(at: &ConsulRegistry, canonical: &str) -> Result<Option<Stored<Approved>>, RegistryError> {

@@ -22,9 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
-use sha2::{Digest as _, Sha256};
 
-use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written};
+use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written, name_of};
 use crate::api::consul::{Consistency, Consul, ConsulError, Pair};
 use crate::domain::approval::Approved;
 use crate::domain::delivery::Tested;
@@ -32,6 +31,8 @@ use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record, VERSION};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::report::Report;
+
+pub(super) use approved::approved_key;
 
 use copy::{Copied, read_entry};
 use write::Intent;
@@ -258,7 +259,7 @@ impl ConsulRegistry {
 
 /// Where the newest test delivery of a repository is kept: the address itself may be longer than a key.
 pub(super) fn tested_key(prefix: &str, canonical: &str) -> String {
-    format!("{prefix}-builds/tests/{}", hex::encode(Sha256::digest(canonical.as_bytes())))
+    format!("{prefix}-builds/tests/{}", name_of(canonical))
 }
 
 fn read_record(pair: &Pair) -> Result<Stored<Record>, RegistryError> {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use super::{Place, key};
 use crate::fake::delivery::REPO;
@@ -75,8 +76,15 @@ async fn what_is_removed_is_gone_at_the_forge_too() {
     place.run(&place.add(&[])).await.ends(0, "");
     place.runs(&["remove", REPO]).await.ends(2, "say --yes");
     assert_eq!((place.world.consul.list("albatros/").len(), place.world.forge.hooks().len()), (1, 1));
+    let kept = |what: &str| place.world.consul.list(&format!("albatros-builds/{what}/")).len();
+    let others = "albatros-builds/approved/another-repository";
+    let theirs = format!("albatros-builds/approved/{}", hex::encode(Sha256::digest(REPO)));
+    place.world.consul.put(&theirs, "{}");
+    place.world.consul.put(others, "{}");
+    assert_eq!((kept("approved"), kept("tests")), (2, 1));
     place.runs(&["remove", REPO, "--yes"]).await.ends(0, "removed:");
     assert!(place.world.consul.list("albatros/").is_empty() && place.world.forge.hooks().is_empty());
+    assert!((kept("approved"), kept("tests")) == (1, 0) && place.world.consul.get(others).is_some());
     place.runs(&["remove", REPO, "--yes"]).await.ends(2, "there is no entry");
     place.run(&place.add(&[])).await.ends(0, "");
     place.runs(&["remove", REPO, "--yes", "--keep-webhook"]).await.ends(0, "webhooks: 0");
