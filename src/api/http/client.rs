@@ -43,6 +43,10 @@ pub struct Tls {
 }
 
 /// What every client has in common.
+/// Connections that are kept open for the next call to a service. The client opens new ones while it waits for one of
+/// these, so without a limit a burst of calls leaves more than agents take.
+const IDLE: usize = 12;
+
 fn bare() -> ClientBuilder {
     Client::builder()
         .redirect(Policy::none())
@@ -53,7 +57,7 @@ fn bare() -> ClientBuilder {
 /// The client of one service.
 pub(super) fn build(service: Service, address: &Address, tls: &Tls) -> Result<Client, EndpointError> {
     // HTTP/1.1 only: over one HTTP/2 connection a slow log reader would hold up every other call.
-    let mut builder = bare().http1_only();
+    let mut builder = bare().http1_only().pool_max_idle_per_host(IDLE);
     if let Some(identity) = &tls.identity {
         builder = builder.identity(read_identity(identity)?);
     }

@@ -34,8 +34,9 @@ pub use probe::Right;
 /// How long a short call may take, all in all.
 const CALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// Short calls at a time. An agent takes 100 connections of one address; log streams take up to 60 of them.
-const CALLS: usize = 30;
+/// Short calls at a time. An agent takes 100 connections of one address: log streams take up to 60 of them, and those
+/// that are kept open for the next call count as well.
+const CALLS: usize = 20;
 
 /// The largest answer to a short call: a list of many allocations with all their events.
 const ANSWER_LIMIT: usize = 64 << 20;
