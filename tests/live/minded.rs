@@ -115,7 +115,9 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
         .take(55_000)
         .filter(|port| !(from..=to).contains(port))
         .filter(is_free);
-    [(); N].map(|()| ports.next().unwrap_or_else(|| panic!("no port of this machine is free outside of ip_local_port_range")))
+    [(); N].map(|()| {
+        ports.next().unwrap_or_else(|| panic!("no port of this machine is free outside of ip_local_port_range"))
+    })
 }
 
 /// A line that is seen whatever the test harness captures.
