@@ -15,6 +15,9 @@ use crate::domain::builder_check::{self, About, Cluster, Job, parse_refusal};
 use crate::domain::finding::{Finding, fails};
 use crate::domain::job_file::{JobFileError, Sketch};
 
+/// What Nomad says of a variable that nobody has given a value.
+const UNSET: &str = "Unset variable";
+
 /// Say what is wrong with builders: job files, or the names of registered ones.
 ///
 /// A file is read by Nomad where it answers, and without it as far as that goes. Exits with 0 if nothing is wrong, 1
@@ -114,7 +117,9 @@ pub(super) async fn of_file(
         }
         Some(Parsed::Refused(words)) => {
             // A job for something else may want values that nobody has to give for this.
-            let without = sketch.job.iter().flat_map(|job| how.of(job, &sketch, &Cluster::default()));
+            let wants = words.contains(UNSET);
+            let without = sketch.job.iter().filter(|_| wants);
+            let without = without.flat_map(|job| how.of(job, &sketch, &Cluster::default()));
             match without.into_iter().find(|finding| finding.name == "no-builder") {
                 Some(none) => findings.push(none),
                 None => findings.extend(parse_refusal(&words)),
