@@ -123,7 +123,7 @@ pub(super) fn one(view: &Value, json: bool) -> std::io::Result<()> {
         table.add_row(vec![Cell::new("failed"), Cell::new(format!("{} {}", failed.name, failed.message))]);
     }
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{table}")?;
+    writeln!(out, "{}", table.trim_fmt())?;
     match report.map(|report| report.summary) {
         Some(summary) if !summary.is_empty() => writeln!(out, "\n{summary}"),
         Some(_) | None => Ok(()),
