@@ -1,6 +1,6 @@
 //! The webhook at the forge: which is ours, and whether a test of it arrives.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use reqwest::StatusCode;
 use url::Url;
@@ -9,6 +9,7 @@ use super::RepoError;
 use super::operator::Operator;
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::api::forge::{Forge, ForgeError, Hook, TestAsked};
+use crate::cli::waiting::Waiting;
 use crate::domain::config::{ForgeKind, RepoConfig};
 use crate::domain::delivery::{Tested, own_test};
 use crate::domain::finding::Finding;
@@ -68,10 +69,12 @@ pub(super) async fn test(
         }
         Err(error) => return Ok(Trial::found(refused("test-not-sent", "no test delivery can be sent", &error))),
     }
+    let mut waiting = Waiting::default();
     if std::io::stderr().is_terminal() {
-        writeln!(std::io::stderr().lock(), "waiting for the forge's test delivery …")?;
+        waiting.tell("waiting for the forge's test delivery")?;
     }
     let arrived = operator.entries.next_tested(repo.canonical(), before, operator.wait).await?;
+    drop(waiting);
     if arrived.is_some() {
         return Ok(Trial { arrived, findings: Vec::new() });
     }
