@@ -13,14 +13,14 @@ use super::answer::{Answer, Problem};
 use super::dispatch::{self, AdvanceError, Advanced};
 use super::hook::registry_down;
 use super::metrics::HookResult;
-use super::{SharedApp, held};
+use super::{SharedApp, approvals, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::{self, Plan};
 use crate::domain::record::{ApprovedBy, Done, Phase, Record, Undecided};
 use crate::domain::status;
-use crate::registry::{Claimed, Stored};
+use crate::registry::{Claimed, Stored, Written};
 
 /// How long a loser of the claim waits for the winner's build id.
 const WINNER_WITHIN: Duration = Duration::from_millis(500);
@@ -116,6 +116,14 @@ async fn claim_and_dispatch(
                 tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
             }
             match begin {
+                Begin::Approved(ApprovedBy::Always) if approvals::standing(app, &plan).await.is_none() => {
+                    // Revoked while this was being claimed: who revokes looks for claims behind his write.
+                    let held = Record { phase: Phase::Held, approved: None, approved_by: None, ..record.clone() };
+                    let written = app.registry.update(&claim, &held, index, None).await;
+                    if matches!(written, Ok(Written::Yes(_))) {
+                        return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval")));
+                    }
+                }
                 Begin::Go | Begin::Approved(_) => {}
                 Begin::Held => return Ok((HookResult::Held, at_claim(app, &claim, "held: waiting for approval"))),
                 Begin::Skipped(reason) => return Ok((HookResult::Skipped, skipped(&claim, &reason))),

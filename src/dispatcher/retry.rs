@@ -1,6 +1,7 @@
 //! `POST …/retry`: builds again what is over, as a change of its own.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -14,11 +15,15 @@ use super::known::{self, Tracked};
 use super::people::authorize;
 use super::start::{self, Wish, start};
 use super::{App, SharedApp};
+use crate::api::forge::Forge;
 use crate::domain::event::{Change, EventKind, Pull, PullOrigin};
 use crate::domain::id::{ClaimId, CommitSha, Flavor};
 use crate::domain::record::{Done, Phase, Record};
 use crate::domain::repo_url::RepoUrl;
 use crate::registry::{Entry, Found};
+
+/// How long the forge may take to say whether a repository is private.
+const ABOUT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What is known of a change that is over.
 #[derive(Debug)]
@@ -98,12 +103,26 @@ async fn again(
         sender: start::sender(),
         // It is asked for by the repository's own credential.
         repository_id: found.config.repository_id,
-        private,
+        private: private || is_private_now(app, &found).await,
         message: None,
         pull,
     };
     let wish = Wish { url, found, change, flavor, params, retry_of: Some(claim) };
     Ok(start(app, wish, headers).await?.into_form(headers))
+}
+
+/// What was public may not be so any more; who cannot be asked has not said that it is.
+async fn is_private_now(app: &App, found: &Found) -> bool {
+    let Some(config) = found.config.forge.as_ref().filter(|_| found.config.private.is_none()) else { return false };
+    let asked = async { Forge::new(app.forge_client.clone(), config, &found.repo)?.about().await };
+    match tokio::time::timeout(ABOUT_WITHIN, asked).await {
+        Ok(Ok(about)) => about.private || about.internal,
+        Ok(Err(error)) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the forge does not say whether it is private");
+            true
+        }
+        Err(_elapsed) => true,
+    }
 }
 
 /// The configuration as it is now; whoever may no longer act learns nothing of it.

@@ -1,5 +1,6 @@
 //! What operators do with repositories' entries in Consul: list, write, move and remove them. `serve` only reads them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -109,19 +110,20 @@ impl Entries {
         self.settled(answer, &key, Some(value)).await
     }
 
-    /// Removes a repository's entries, if they are as they were read; before that what `serve` keeps for it: who is
-    /// approved always must not be so for whoever has this address next.
+    /// Removes a repository's entries, if they are as they were read, and with them what `serve` keeps for it under any of
+    /// its spellings: who is approved always must not be so for whoever has the address next.
     ///
     /// # Errors
     /// When it cannot be known whether they were removed.
-    pub async fn remove(&self, url: &RepoUrl, entries: &[Kept]) -> Result<Written, RegistryError> {
-        for key in [approved_key(&self.prefix, url.canonical()), tested_key(&self.prefix, url.canonical())] {
-            self.consul.delete(&key, None).await?;
-        }
+    pub async fn remove(&self, entries: &[Kept]) -> Result<Written, RegistryError> {
         let keys: Vec<String> = entries.iter().map(|kept| self.key(&kept.name)).collect();
         let Some(first) = keys.first() else { return Ok(Written::Yes(Index(0))) };
-        let ops: Vec<Op<'_>> =
-            entries.iter().zip(&keys).map(|(kept, key)| Op::DeleteCas { key, index: kept.index.0 }).collect();
+        let names = entries.iter().filter_map(|kept| kept.address.as_ref()).map(RepoUrl::canonical);
+        let names: BTreeSet<&str> = names.collect();
+        let kept = |name: &&str| [approved_key(&self.prefix, name), tested_key(&self.prefix, name)];
+        let beside: Vec<String> = names.iter().flat_map(kept).collect();
+        let removed = entries.iter().zip(&keys).map(|(kept, key)| Op::DeleteCas { key, index: kept.index.0 });
+        let ops: Vec<Op<'_>> = removed.chain(beside.iter().map(|key| Op::Delete { key })).collect();
         let answer = self.consul.transaction(&ops).await;
         self.settled(answer, first, None).await
     }

@@ -1,5 +1,6 @@
 //! What comes after `trigger` and `retry`: nothing, the log as it comes, or a wait for the end.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
@@ -42,9 +43,16 @@ impl Stay {
         let view = look.until(&named(answer)?, |view| ended(view) || (self.follow && build(view).is_some())).await?;
         let view = match build(&view).filter(|_| self.follow) {
             Some(build) => {
-                let exit = logs::follow(albatros, build).await?;
-                if !json {
-                    return Ok(exit);
+                match logs::follow(albatros, build).await {
+                    Ok(exit) if !json => return Ok(exit),
+                    Ok(_) => {}
+                    // Who served the log may have been replaced; the build goes on.
+                    Err(ClientError::Server(
+                        error @ (AlbatrosError::Strange(_) | AlbatrosError::Unreachable { .. }),
+                    )) => {
+                        writeln!(std::io::stderr().lock(), "albatros: {error}; `albatros logs` has all of it")?;
+                    }
+                    Err(error) => return Err(error),
                 }
                 look.until(&path(build)?, ended).await?
             }
@@ -90,6 +98,11 @@ impl Look<'_> {
                         self.waiting = Waiting::default();
                         return Ok(view);
                     }
+                }
+                // The server has named it itself.
+                Err(AlbatrosError::Refused { status: StatusCode::NOT_FOUND, .. }) => {
+                    let why = "it ended before there was a build; the commit's status says why".to_owned();
+                    return Err(AlbatrosError::Strange(why).into());
                 }
                 Err(error) if passes(&error) => {
                     let since = *self.lost.get_or_insert_with(Instant::now);

@@ -37,7 +37,7 @@ impl RemoveArgs {
         }
         // The entry goes last: it holds the token that the webhook's removal needs, so that this can be run again.
         let hooks = if self.keep_webhook { 0 } else { self.unhook(&operator, &found).await? };
-        match operator.entries.remove(&repo, &found).await? {
+        match operator.entries.remove(&found).await? {
             Written::Yes(_) => {}
             Written::Conflict | Written::LeaseLost => return Err(RepoError::Overtaken),
         }

@@ -137,6 +137,12 @@ impl Asked<'_> {
         Ok(Place { kind, git_ref, branch: name, private, pull: None }.at(commit, self.found))
     }
 
+    /// A status of the pull request must not come to stand on another one's commit.
+    async fn of_its_commits(&self, forge: &Forge, number: u64, commit: CommitSha) -> Result<CommitSha, Problem> {
+        on(forge, &format!("refs/pull/{number}/head"), &commit).await?;
+        Ok(commit)
+    }
+
     /// Its head, never trusted; who asks for it has approved it.
     async fn of_pull(&self, number: u64, commit: Option<Commit>) -> Result<Change, Problem> {
         let forge = self.forge("pull_request: no forge is configured that could be asked")?;
@@ -144,8 +150,11 @@ impl Asked<'_> {
         let opened = opened.ok_or_else(|| unknown(format!("pull_request: the forge knows no {number}")))?;
         let commit = match commit {
             None => opened.head,
-            Some(Commit::Whole(commit)) => commit,
-            Some(Commit::Begins(digits)) => whole(&forge, &digits).await?,
+            Some(Commit::Whole(commit)) => self.of_its_commits(&forge, number, commit).await?,
+            Some(Commit::Begins(digits)) => {
+                let commit = whole(&forge, &digits).await?;
+                self.of_its_commits(&forge, number, commit).await?
+            }
         };
         let place = Place {
             kind: EventKind::PullRequest,
