@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::child::Orphan;
+use super::forges::Forges;
 use super::lock::Lock;
 use super::queue::Queue;
 use super::recheck::Recheck;
@@ -37,8 +38,7 @@ pub(super) struct Shared {
     pub(super) lock: Arc<Lock>,
     /// Reads and dispatches at the engine at once: an agent takes 100 connections, and logs need most of them.
     pub(super) engine_turns: Arc<Semaphore>,
-    /// Questions to forges at once, so that a storm of changes is none for them.
-    pub(super) forge_turns: Arc<Semaphore>,
+    pub(super) forges: Arc<Forges>,
 }
 
 /// What wakes a course from outside.

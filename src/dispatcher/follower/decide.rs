@@ -31,7 +31,8 @@ const HELD_AGAIN: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(super) struct Asking {
     since: Option<Instant>,
-    after: Option<Instant>,
+    /// Not before this, as long as it is held, or as long as it is not.
+    after: Option<(Instant, bool)>,
     backoff: Backoff,
 }
 
@@ -75,7 +76,9 @@ impl Course {
     /// Settles whether the change is to be built; nothing that follows may be done before.
     pub(super) async fn decide(&mut self) -> Result<Decided, Halt> {
         let Some(undecided) = self.stored.value.undecided else { return Ok(Decided::Go) };
-        let left = self.asking.after.map(|at| at.saturating_duration_since(Instant::now())).unwrap_or_default();
+        let held = self.stored.value.phase == Phase::Held;
+        let after = self.asking.after.filter(|(_, was_held)| *was_held == held);
+        let left = after.map(|(at, _)| at.saturating_duration_since(Instant::now())).unwrap_or_default();
         if !left.is_zero() {
             return Ok(Decided::Later(left));
         }
@@ -115,7 +118,7 @@ impl Course {
         };
         let error = unsaid as &dyn std::error::Error;
         tracing::warn!(claim, error, "whether it is to be built is not known yet; the forge is asked again");
-        self.asking.after = Some(Instant::now() + wait);
+        self.asking.after = Some((Instant::now() + wait, held));
         Ok(Decided::Later(wait))
     }
 
@@ -127,13 +130,15 @@ impl Course {
             Configured::No => return Ok(Ok(None)),
             Configured::NotNow(reason) => return Ok(Err(Unsaid::Configuration(reason))),
         };
-        let turns = std::sync::Arc::clone(&self.shared.forge_turns);
+        let Some(forge) = config.forge.as_ref() else { return Ok(Ok(None)) };
         let asked = async {
-            let _turn = turns.acquire().await;
-            tokio::time::timeout(ASKED_WITHIN, self.ask(undecided, &config)).await
+            let place = self.shared.forges.place(&forge.url, ASKED_WITHIN).await;
+            let Some(_place) = place else { return Err(Unsaid::Slow) };
+            let asked = tokio::time::timeout(ASKED_WITHIN, self.ask(undecided, &config)).await;
+            asked.unwrap_or(Err(Unsaid::Slow))
         };
         tokio::select! {
-            asked = asked => Ok(asked.unwrap_or(Err(Unsaid::Slow))),
+            asked = asked => Ok(asked),
             () = self.shared.lock.lost().cancelled() => Err(Halt::LeaseLost),
         }
     }

@@ -29,6 +29,7 @@ mod course;
 mod decide;
 mod ending;
 mod expiry;
+mod forges;
 mod lock;
 mod post;
 mod queue;

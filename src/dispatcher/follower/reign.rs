@@ -28,8 +28,6 @@ use crate::registry::{Index, Registry, Stored};
 const MOST_COURSES: usize = 4096;
 /// Reads and dispatches at the engine at once.
 const ENGINE_TURNS: usize = 16;
-/// Questions to forges at once.
-const FORGE_TURNS: usize = 8;
 /// A changed limit is noticed within this.
 const TURNS_AGAIN: Duration = Duration::from_secs(5);
 /// Final statuses looked at again at once; beyond it the oldest worry is not worth the memory.
@@ -69,8 +67,8 @@ pub(super) struct Reign {
 
 impl Reign {
     pub(super) fn new(app: SharedApp, lock: Arc<Lock>) -> Self {
-        let (engine_turns, forge_turns) = (Semaphore::new(ENGINE_TURNS), Semaphore::new(FORGE_TURNS));
-        let shared = Shared { app, lock, engine_turns: Arc::new(engine_turns), forge_turns: Arc::new(forge_turns) };
+        let engine_turns = Arc::new(Semaphore::new(ENGINE_TURNS));
+        let shared = Shared { app, lock, engine_turns, forges: Arc::default() };
         Self {
             shared,
             followed: HashMap::new(),

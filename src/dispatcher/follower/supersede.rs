@@ -1,7 +1,7 @@
 //! A newer change takes the place of older ones. Which is newer the forge says: deliveries come in any order.
 //!
-//! Of two changes of one ref at least one sees the other: each writes its claim before it asks for the head and reads
-//! the list. Killed anywhere in here, the next follower asks again; what was stopped stays so.
+//! Of two changes of one ref at least one sees the other: each writes its claim, reads the list and then asks for the
+//! head. Killed anywhere in here, the next follower asks again; what was stopped stays so.
 
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub(super) enum Measured {
     Superseded(String),
 }
 
+/// The open changes, as they were listed.
+type Open = Vec<(ClaimId, Stored<Record>)>;
+
 /// What the forge says a ref holds.
 enum Head {
     Is(CommitSha),
@@ -75,9 +78,15 @@ impl Course {
         if !wait.is_zero() && !known {
             return Ok(Measured::Later(wait));
         }
+        // The list comes first: what is claimed after it is newer than the answer, and not for this one to end.
+        let app = &self.shared.app;
+        let open = app.known.open(app, std::time::Instant::now()).await?;
         let measured = match self.head(config).await {
-            Head::Is(head) if head == self.stored.value.commit => self.stop_older(&head).await?,
-            Head::Is(head) => self.look_for(&head).await?,
+            Head::Is(head) if head == self.stored.value.commit => self.stop_older(&head, &open).await?,
+            // What this change was pushed upon is older than it: the forge has not heard of the push yet, or a change
+            // that takes it back comes by itself.
+            Head::Is(head) if head.as_str() == self.stored.value.before => Measured::Go,
+            Head::Is(head) => self.look_for(&head, &open).await?,
             Head::Unknown => Measured::Go,
             Head::NotNow(error) => {
                 let since = *self.measured.first.get_or_insert_with(Instant::now);
@@ -91,13 +100,19 @@ impl Course {
                 Measured::Go
             }
         };
-        self.measured.settled = Some(Instant::now());
+        // One that is to end is measured again if that cannot be written.
+        if matches!(measured, Measured::Go) {
+            self.measured.settled = Some(Instant::now());
+        }
         Ok(measured)
     }
 
     async fn head(&self, config: &RepoConfig) -> Head {
         let (record, app) = (&self.stored.value, &self.shared.app);
         let Some(forge) = &config.forge else { return Head::Unknown };
+        let Some(_place) = self.shared.forges.place(&forge.url, ANSWER_WITHIN).await else {
+            return Head::NotNow("too many others ask this forge".into());
+        };
         let refused = |error: &ForgeError| {
             let (claim, error) = (self.claim.as_str(), error as &dyn std::error::Error);
             tracing::warn!(claim, error, "the forge refuses to say which change is the newest");
@@ -107,7 +122,6 @@ impl Course {
             Ok(forge) => forge,
             Err(error) => return refused(&error),
         };
-        let Ok(_turn) = self.shared.forge_turns.acquire().await else { return Head::Unknown };
         match tokio::time::timeout(ANSWER_WITHIN, forge.head(&record.git_ref)).await {
             Ok(Ok(Some(head))) => Head::Is(head),
             Ok(Ok(None)) => Head::Unknown,
@@ -118,9 +132,7 @@ impl Course {
     }
 
     /// It is the head: what is open of other commits ends.
-    async fn stop_older(&self, head: &CommitSha) -> Result<Measured, Halt> {
-        let app = &self.shared.app;
-        let open = app.known.open(app, std::time::Instant::now()).await?;
+    async fn stop_older(&self, head: &CommitSha, open: &Open) -> Result<Measured, Halt> {
         for (claim, other) in open.iter().filter(|(_, other)| takes_place_of(&self.stored.value, &other.value)) {
             self.stop(claim, other.clone(), newer(head)).await?;
         }
@@ -151,16 +163,15 @@ impl Course {
     }
 
     /// Another commit is the head: where that is built, or was, this one need not be.
-    async fn look_for(&self, head: &CommitSha) -> Result<Measured, Halt> {
+    async fn look_for(&self, head: &CommitSha, open: &Open) -> Result<Measured, Halt> {
         let (app, record) = (&self.shared.app, &self.stored.value);
         if !may_be_ended(record) {
             return Ok(Measured::Go);
         }
-        let open = app.known.open(app, std::time::Instant::now()).await?;
         if open.iter().any(|(_, other)| is_built_by(record, head, &other.value)) {
             return Ok(Measured::Superseded(newer(head)));
         }
-        let done = app.known.done(app, &open).await?;
+        let done = app.known.done(app, open).await?;
         let was_built = done.iter().any(|(_, other)| was_built_by(record, head, other));
         Ok(if was_built { Measured::Superseded(newer(head)) } else { Measured::Go })
     }

@@ -38,11 +38,17 @@ struct State {
     standing: Standing,
     /// The repository's limit, where that is why it waits.
     limit: Option<u32>,
+    /// Since when it waited when it said that it was ready: held and approved anew it stands in line anew.
+    asked_for: Option<Timestamp>,
+}
+
+impl State {
+    const NEW: Self = Self { standing: Standing::Deciding, limit: None, asked_for: None };
 }
 
 impl Turn {
     pub(super) fn new(asked: Arc<Notify>) -> Self {
-        Self { state: Mutex::new(State { standing: Standing::Deciding, limit: None }), asked }
+        Self { state: Mutex::new(State::NEW), asked }
     }
 
     /// Changes the state; whether it is another one now. What was granted stays granted.
@@ -65,10 +71,18 @@ impl Turn {
         }
     }
 
-    /// It could go on; what has been answered to that by now.
-    fn ask(&self) -> State {
+    /// It could go on, and waits since then; what has been answered to that by now.
+    fn ask(&self, since: Timestamp) -> State {
+        self.change(|state| state.asked_for = Some(since));
         self.tell(Standing::Ready);
         self.read()
+    }
+
+    /// A turn that was asked for before it was held and approved anew is none.
+    fn keep_for(&self, since: Timestamp) {
+        if self.read().asked_for.is_some_and(|asked_for| asked_for != since) {
+            self.take_back();
+        }
     }
 
     /// Whether it was told to go on.
@@ -79,7 +93,7 @@ impl Turn {
     /// Whoever holds the change again takes its turn back: it stands in line anew once it is approved.
     pub(super) fn take_back(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        *state = State { standing: Standing::Deciding, limit: None };
+        *state = State::NEW;
     }
 
     fn grant(&self) {
@@ -102,6 +116,7 @@ impl Course {
         if self.is_job() {
             return self.let_through().await;
         }
+        self.turn().keep_for(waits_since(&self.stored.value));
         match self.decide().await? {
             Decided::Go => {}
             Decided::Later(wait) => return self.stuck(TO_BE_SAID, wait).await,
@@ -125,7 +140,7 @@ impl Course {
         if left.is_zero() {
             return self.out_of_time(&config).await;
         }
-        let state = self.turn().ask();
+        let state = self.turn().ask(waits_since(&self.stored.value));
         if state.standing == Standing::Granted {
             return self.let_through().await;
         }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::{Posted, Status};
+use super::{Posted, State, Status};
 
 /// A status as a forge lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub fn is_anothers(newest_first: &[Listed], context: &str, posted: &Posted, page
     let Some(newest) = newest_first.iter().find(|listed| listed.context == context) else { return false };
     let told = |status: &Option<Status>| status.as_ref().is_some_and(|told| told.description == newest.description);
     let ours = if pages.is_empty() {
-        told(&posted.intended) || told(&posted.confirmed)
+        // Nothing tells whose a pending one is; another build's is followed by its last word.
+        newest.state == State::Pending.as_str() || told(&posted.intended) || told(&posted.confirmed)
     } else {
         pages.iter().any(|page| is_page(&newest.target_url, page))
     };
@@ -66,7 +67,6 @@ fn is_page(target_url: &str, page: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
     use super::*;
 
     #[test]
@@ -110,7 +110,9 @@ mod tests {
         assert!(!anothers(&[], &none, &pages));
         assert!(!anothers(&[listed(page.as_str()), listed("https://ci.example/x")], &none, &pages));
         assert!(anothers(&[listed("https://ci.example/x"), listed(page.as_str())], &told, &pages));
-        assert!(anothers(&[listed("")], &none, &[]) && !anothers(&[listed("")], &told, &[]));
+        let ended = Listed { state: "success".to_owned(), description: "Successful".to_owned(), ..listed("") };
+        assert!(!anothers(&[listed("")], &none, &[]) && !anothers(&[listed("")], &told, &[]));
+        assert!(anothers(&[ended], &told, &[]));
         assert!(!is_anothers(&[listed("")], "Albatros default (tag)", &none, &[]));
     }
 }
