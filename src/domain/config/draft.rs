@@ -307,5 +307,8 @@ mod tests {
         assert_eq!((&shown["timeout"], &shown["gitea"]["url"]), (&json!("2h"), &json!("https://git.example")));
         assert_eq!(shown["builders"], entry["builders"]);
         assert_eq!(shown["hook"]["secret"], json!(["(secret)", "(secret)"]));
+        for broken in [json!({"hook": "hidden"}), json!({"gitea": ["hidden"]}), json!({"github": "hidden"})] {
+            assert!(!redacted(&broken).to_string().contains("hidden"), "{broken}");
+        }
     }
 }

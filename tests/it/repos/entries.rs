@@ -87,7 +87,11 @@ async fn what_is_removed_is_gone_at_the_forge_too() {
     assert!((kept("approved"), kept("tests")) == (1, 0) && place.world.consul.get(others).is_some());
     place.runs(&["remove", REPO, "--yes"]).await.ends(2, "there is no entry");
     place.run(&place.add(&[])).await.ends(0, "");
-    place.runs(&["remove", REPO, "--yes", "--keep-webhook"]).await.ends(0, "webhooks: 0");
+    place.world.consul.put(&theirs, "{}");
+    let otherwise = REPO.trim_end_matches(".git");
+    assert_ne!(otherwise, REPO);
+    place.runs(&["remove", otherwise, "--yes", "--keep-webhook"]).await.ends(0, "webhooks: 0");
+    assert_eq!(kept("approved"), 1, "it goes by whatever spelling it is removed");
     assert_eq!((place.world.consul.list("albatros/").len(), place.world.forge.hooks().len()), (0, 1));
 }
 

@@ -74,6 +74,20 @@ async fn what_comes_after_the_newest_was_built_is_not_built_any_more() {
     assert_eq!(world.nomad.dispatches(), 1);
 }
 
+/// A forge that answers from a copy, or from before the push.
+#[tokio::test]
+async fn a_head_that_the_change_was_pushed_upon_takes_it_from_nobody() {
+    let world = world(json!({"supersede": true})).await;
+    let serve = world.serve().await;
+    waits(&world, &serve, 2).await;
+    is_built(&world, 2).await;
+    world.all_done(1).await;
+    world.forge.commit(NAME, &commit(3));
+    delivered(&serve, &Delivery::push("main", &commit(2), &commit(3))).await;
+    is_built(&world, 3).await;
+    world.all_done(2).await;
+}
+
 /// As long as nobody has told of the newest, what is there is built.
 #[tokio::test]
 async fn a_newest_that_nobody_has_told_of_stops_nothing() {
