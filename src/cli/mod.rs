@@ -12,6 +12,7 @@ mod explain;
 mod log;
 mod machine;
 mod params;
+mod question;
 mod repo;
 mod run;
 mod serve;

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::access::Credentials;
+use super::access::{self, Credentials};
 use super::answer::Problem;
 use super::builds::{build_id, forgotten};
 use super::hook::registry_down;
@@ -20,7 +20,7 @@ use crate::domain::event::{Change, EventKind, Pull, PullOrigin};
 use crate::domain::id::{ClaimId, CommitSha, Flavor};
 use crate::domain::record::{Done, Phase, Record};
 use crate::domain::repo_url::RepoUrl;
-use crate::registry::{Entry, Found};
+use crate::registry::Found;
 
 /// How long the forge may take to say whether a repository is private.
 const ABOUT_WITHIN: Duration = Duration::from_secs(3);
@@ -128,10 +128,8 @@ async fn is_private_now(app: &App, found: &Found) -> bool {
 /// The configuration as it is now; whoever may no longer act learns nothing of it.
 async fn configuration(app: &App, repo: &str, credentials: &Credentials) -> Result<(RepoUrl, Found), Problem> {
     let url: RepoUrl = repo.parse().map_err(|_no_address| Problem::not_found())?;
-    match app.registry.entry_now(&url).await.map_err(|error| registry_down(&error))? {
-        Entry::Found(found) if credentials.acts(app, &found.config) => Ok((url, *found)),
-        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
-    }
+    let found = access::acting(app, credentials, &url).await?;
+    Ok((url, found))
 }
 
 impl Former {

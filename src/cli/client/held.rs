@@ -1,6 +1,6 @@
 //! `albatros held`, `approve`, `approved` and `revoke`: what waits for a person, and whom nobody has to ask about.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
 use futures_util::StreamExt as _;
@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{ClientError, Server, show, show_held};
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::cli::exit::Exit;
+use crate::cli::question;
 use crate::cli::settings::Environment;
 use crate::domain::id::ClaimId;
 
@@ -87,7 +88,7 @@ impl ApproveArgs {
                     show_held::held(&held, false)?;
                 }
                 if !claims.is_empty() && !json && !self.yes && !agreed(claims.len())? {
-                    return Ok(Exit::Success);
+                    return Ok(Exit::Failed);
                 }
                 each(&albatros, &claims, self.always, json).await
             }
@@ -118,10 +119,7 @@ fn agreed(count: usize) -> Result<bool, ClientError> {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return Ok(true);
     }
-    write!(std::io::stderr().lock(), "approve these pull requests ({count})? [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(question::agreed(&format!("approve these pull requests ({count})?"))?)
 }
 
 /// Approves one after another, goes on behind one that cannot be, and ends as the first of those does.

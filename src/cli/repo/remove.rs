@@ -8,6 +8,7 @@ use serde_json::json;
 use super::operator::{Operator, address, config};
 use super::{Common, RepoError, webhook};
 use crate::cli::exit::Exit;
+use crate::cli::question;
 use crate::cli::settings::Environment;
 use crate::domain::repo_url::RepoUrl;
 use crate::registry::{Kept, Written};
@@ -77,8 +78,5 @@ fn agreed(repo: &RepoUrl) -> Result<bool, RepoError> {
     if !std::io::stdin().is_terminal() {
         return Err(RepoError::Usage("there is no terminal to ask on: say --yes".to_owned()));
     }
-    write!(std::io::stderr().lock(), "Remove {}? Nothing of it is built any more. [y/N] ", repo.canonical())?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(question::agreed(&format!("Remove {}? Nothing of it is built any more.", repo.canonical()))?)
 }

@@ -13,16 +13,14 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use self::target::{Commit, Target};
-use super::access::Credentials;
+use super::access::{self, Credentials};
 use super::answer::Problem;
-use super::hook::registry_down;
 use super::start::{Wish, start};
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::Flavor;
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::trigger;
-use crate::registry::{Entry, Found, RegistryError};
 
 /// The longest body: all parameters there may be, each character written as six.
 const BODY_MOST: usize = 256 * 1024;
@@ -70,9 +68,7 @@ pub(crate) async fn trigger(
 ) -> Result<Response, Problem> {
     let wanted = wanted(&app, body, &headers).await?;
     let url: RepoUrl = wanted.repo.parse().map_err(|_refused| Problem::unauthorized())?;
-    // From the local copy first, so that strangers cost Consul nothing.
-    permitted(&app, &credentials, app.registry.entry(&url).await)?;
-    let found = permitted(&app, &credentials, app.registry.entry_now(&url).await)?;
+    let found = access::acting(&app, &credentials, &url).await?;
     if !wanted.force {
         is_no_slip(&wanted.flavor, &found.config)?;
     }
@@ -97,13 +93,6 @@ async fn wanted(app: &App, body: Body, headers: &HeaderMap) -> Result<Wanted, Pr
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         Problem::new(status, format!("the body cannot be read: {error}"))
     })
-}
-
-fn permitted(app: &App, who: &Credentials, entry: Result<Entry, RegistryError>) -> Result<Found, Problem> {
-    match entry.map_err(|error| registry_down(&error))? {
-        Entry::Found(found) if who.acts(app, &found.config) => Ok(*found),
-        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
-    }
 }
 
 /// Refuses a flavor that is not configured and nearly one that is.
