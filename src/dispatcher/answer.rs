@@ -1,15 +1,15 @@
-//! What people and forges are answered: a sentence, as text or as JSON.
+//! What people and forges are answered: a sentence, as text, as JSON or as a page.
 
 use axum::Json;
-use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-/// Whether the caller asked for JSON.
-pub(crate) fn wants_json(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| value.contains("json"))
-}
+use super::form::Form;
+use super::{SharedApp, pages};
 
 /// A refusal: a status and a sentence that the caller can act on. The cause stays in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -51,9 +51,19 @@ impl IntoResponse for Problem {
         let body = format!("{}\n", self.sentence);
         let mut response = (self.status, [(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert("WWW-Authenticate", HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Says a refusal in the form that was asked for. A forge and curl are told a line.
+pub(crate) async fn in_form(State(app): State<SharedApp>, form: Form, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    match (form, response.extensions().get::<Problem>()) {
+        (Form::Page, Some(problem)) => pages::problem(&app, problem),
+        (Form::Page | Form::Text | Form::Json | Form::Events, _) => response,
     }
 }
 
@@ -76,7 +86,7 @@ impl Answer {
 
     /// In the form that `headers` ask for.
     pub(crate) fn into_form(self, headers: &HeaderMap) -> Response {
-        if wants_json(headers) {
+        if Form::of(headers) == Form::Json {
             (self.status, Json(self.object)).into_response()
         } else {
             let text = self.lines.join("\n") + "\n";

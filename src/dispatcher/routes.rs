@@ -3,11 +3,14 @@
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use super::{SharedApp, approvals, bin, blobs, builds, health, hook, logs, people, retry, session, trigger};
+use super::{
+    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, trigger,
+};
 use crate::domain::blob::BlobKind;
 
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
@@ -43,10 +46,12 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/approved", get(approvals::list).put(approvals::add).delete(approvals::remove))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
+        .route("/assets/{name}", get(pages::asset))
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/version", get(health::version))
+        .layer(from_fn_with_state(SharedApp::clone(&app), answer::in_form))
         .layer(CatchPanicLayer::new())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))

@@ -9,9 +9,11 @@ use super::App;
 use crate::domain::id::{BuildId, ClaimId, JobName};
 use crate::domain::job::{Job, JobState};
 use crate::domain::outcome::Verdict;
+use crate::domain::placed::Placed;
 use crate::domain::record::{Done, Phase, Record};
 use crate::domain::report::{Report, TestCounts};
 use crate::domain::status;
+use crate::domain::timeline::{self, Step};
 
 /// One build in an answer. Absent fields are not known.
 #[derive(Debug, Clone, Serialize)]
@@ -50,10 +52,16 @@ pub(crate) struct BuildView {
     pub(crate) pull_request: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<Timestamp>,
+    /// Where it runs or ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) placed: Option<Placed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) started: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) finished: Option<Timestamp>,
+    /// What it did when.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) timeline: Vec<Step>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<String>,
     /// Of a job: the claim of the build that started it, and its name there.
@@ -120,8 +128,10 @@ impl BuildView {
             private: record.private,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
             created: Some(record.created),
+            placed: record.placed.clone(),
             started: record.started,
             finished: record.finished,
+            timeline: timeline::of_record(record),
             log: record.build.as_ref().map(|build| log_link(app, build)),
             parent: record.parent.as_ref().map(|parent| parent.claim.clone()),
             job: record.parent.as_ref().map(|parent| parent.name.clone()),
@@ -159,8 +169,10 @@ impl BuildView {
             private: done.private,
             pull_request: done.pull_request,
             created: Some(done.created),
+            placed: done.placed.clone(),
             started: done.started,
             finished: Some(done.finished),
+            timeline: timeline::of_done(done),
             log: done.build.as_ref().map(|build| log_link(app, build)),
             parent: done.parent.as_ref().map(|parent| parent.claim.clone()),
             job: done.parent.as_ref().map(|parent| parent.name.clone()),
@@ -194,8 +206,10 @@ impl BuildView {
             private: true,
             pull_request: None,
             created: None,
+            placed: None,
             started: None,
             finished: None,
+            timeline: Vec::new(),
             log: None,
             parent: None,
             job: None,

@@ -158,6 +158,9 @@ pub struct Allocation {
     /// Raft index of its last change.
     #[serde(deserialize_with = "null_is_default")]
     pub modify_index: u64,
+    /// Nanoseconds since 1970, by the clock of Nomad's leader.
+    #[serde(deserialize_with = "null_is_default")]
+    pub create_time: i64,
     /// By task; none until the client has reported.
     pub task_states: Option<BTreeMap<String, TaskState>>,
 }

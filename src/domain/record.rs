@@ -9,6 +9,7 @@ use super::event::{EventKind, Pull, Sender};
 use super::id::{BuildId, BuilderName, ClaimId, CommitSha, Flavor, JobName};
 use super::job::{JobSpec, Parent};
 use super::outcome::{Outcome, Verdict};
+use super::placed::Placed;
 use super::report::TestCounts;
 use super::status::Posted;
 
@@ -112,6 +113,9 @@ pub struct Record {
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,
+    /// Where it runs, once it has a node; the newest of its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
     /// When the executor was first seen running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -210,6 +214,15 @@ pub struct Done {
     pub outcome: Outcome,
     /// When it was claimed.
     pub created: Timestamp,
+    /// When it was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Timestamp>,
+    /// When its turn came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_through: Option<Timestamp>,
+    /// Where it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<Placed>,
     /// When its executor started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -280,6 +293,9 @@ impl Done {
             build: record.build.clone(),
             outcome: outcome.clone(),
             created: record.created,
+            approved: record.approved,
+            let_through: record.let_through,
+            placed: record.placed.clone(),
             started: record.started,
             finished: record.finished.unwrap_or(record.created),
             repo: record.repo.clone(),

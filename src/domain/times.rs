@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::nomad::{Allocation, Snapshot, TaskState};
+use super::nomad::{Snapshot, TaskState};
+use super::placed::newest_runner;
 
 /// The executor's times; both by the same clock, so their difference is right even where the node's clock is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,11 +39,6 @@ impl Times {
         let ended = last(task, "Terminated").or_else(|| parse(task.finished_at.as_deref()));
         Self { started, finished: ended.filter(|ended| started.is_some_and(|started| *ended >= started)) }
     }
-}
-
-fn newest_runner(snapshot: &Snapshot) -> Option<&Allocation> {
-    let runners = snapshot.allocations.iter().filter(|one| one.task_group == "runner");
-    runners.max_by_key(|one| one.create_index)
 }
 
 fn last(task: &TaskState, kind: &str) -> Option<Timestamp> {

@@ -19,8 +19,9 @@ use super::member::{self, MemberError, Pieces};
 use super::shelf;
 use crate::api::store::{Object, Signed, Store, StoreError};
 use crate::dispatcher::access::Credentials;
-use crate::dispatcher::answer::{Answer, Problem, wants_json};
+use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::builds::{build_id, readable};
+use crate::dispatcher::form::Form;
 use crate::dispatcher::history::home_of_known;
 use crate::dispatcher::hook::registry_down;
 use crate::dispatcher::{App, SharedApp};
@@ -45,7 +46,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let (store, place) = place(&app, build, &credentials).await?;
     let listed = shelf::artifacts(store, &place, app.settings.blobs.artifacts).await?;
-    if wants_json(&headers) {
+    if Form::of(&headers) == Form::Json {
         return Ok(Json(listed).into_response());
     }
     let line = |one: &crate::domain::blob::Manifest| {

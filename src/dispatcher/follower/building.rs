@@ -13,6 +13,7 @@ use crate::domain::config::RepoConfig;
 use crate::domain::duration::Span;
 use crate::domain::nomad::Snapshot;
 use crate::domain::outcome::{Outcome, Verdict, judge};
+use crate::domain::placed::Placed;
 use crate::domain::record::{Record, Stop, StopWhy};
 use crate::domain::status::status_of;
 use crate::domain::times::Times;
@@ -104,6 +105,15 @@ impl Building {
         self.snapshot.as_ref().map(|snapshot| Reading::of(snapshot, stop))
     }
 
+    /// Where its newest attempt is, or was.
+    pub(super) fn placed(&self, record: &Record) -> Option<Placed> {
+        let read = self.snapshot.as_ref().and_then(|read| Placed::of(read, record.created, Timestamp::now()));
+        match (&record.placed, read) {
+            (Some(known), Some(read)) if known.allocation == read.allocation => Some(known.clone()),
+            (known, read) => read.or_else(|| known.clone()),
+        }
+    }
+
     fn next_read(&mut self, within: Option<Duration>) {
         let wait = self.reads.wait();
         self.read_at = Some(Instant::now());
@@ -141,8 +151,9 @@ impl Course {
             return Ok(Next::In(GONE_APART));
         }
         let record = &self.stored.value;
-        if record.started.is_none() && reading.times.started.is_some() {
-            let record = Record { started: reading.times.started, ..record.clone() };
+        let (started, placed) = (record.started.or(reading.times.started), self.build.placed(record));
+        if record.started != started || record.placed != placed {
+            let record = Record { started, placed, ..record.clone() };
             self.write(record).await?;
             return Ok(Next::Again);
         }

@@ -257,6 +257,7 @@ impl Course {
         let word = outcome.word();
         record.phase = Phase::Ended { outcome };
         let times = times.by_our_clock(record.started, record.created, Timestamp::now());
+        record.placed = self.build.placed(&record);
         record.started = times.started;
         record.finished = times.finished;
         if !self.queue.is_sending() && !self.is_job() {

@@ -83,6 +83,7 @@ impl Child<'_> {
             address: None,
             trouble: None,
             tests: None,
+            placed: None,
             started: None,
             finished: None,
             stop: None,

@@ -267,6 +267,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         address: None,
         trouble: None,
         tests: None,
+        placed: None,
         started: None,
         finished: None,
         stop: None,

@@ -1,0 +1,1 @@
+// What pages do beyond being read: follow what changes.

@@ -1,0 +1,71 @@
+//! Pages for browsers: what the same address tells curl as text, rendered on the server. Nothing on them needs JavaScript
+//! to be read, and nothing comes from anywhere else.
+//!
+//! `template/` has one file a page over `layout.html`, `asset/` the style and the script.
+
+mod asset;
+
+use askama::Template;
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use super::App;
+use super::answer::Problem;
+
+pub(crate) use asset::asset;
+
+/// What a page may load and do: its own style, script and images, its own forms; no frame around it.
+const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
+                      form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// What `layout.html` wants to know on every page, as its field `chrome`.
+#[derive(Debug, Clone)]
+pub(crate) struct Chrome {
+    /// What stands before each of our paths: the path of `ALBATROS_URL`, without a slash at its end.
+    pub(crate) base: String,
+    /// The title, without our name.
+    pub(crate) title: String,
+}
+
+impl Chrome {
+    pub(crate) fn new(app: &App, title: impl Into<String>) -> Self {
+        let base = app.settings.url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned());
+        Self { base: base.unwrap_or_default(), title: title.into() }
+    }
+}
+
+/// The page, with the headers that all pages have.
+pub(crate) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
+    match template.render() {
+        Ok(text) => {
+            (status, HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))), text).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a page could not be made");
+            (StatusCode::INTERNAL_SERVER_ERROR, "this page could not be made; the log says why\n").into_response()
+        }
+    }
+}
+
+const HEADERS: [(HeaderName, &str); 5] = [
+    (CONTENT_TYPE, "text/html; charset=utf-8"),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (REFERRER_POLICY, "no-referrer"),
+    (CACHE_CONTROL, "no-store"),
+    (VARY, "accept, cookie"),
+];
+
+/// A refusal as a page.
+pub(crate) fn problem(app: &App, problem: &Problem) -> Response {
+    let title = problem.status.canonical_reason().unwrap_or("Refused");
+    page(problem.status, &ProblemPage { chrome: Chrome::new(app, title), sentence: problem.sentence.clone() })
+}
+
+/// `problem.html`: why there is nothing to see.
+#[derive(Debug, Template)]
+#[template(path = "problem.html", config = "src/dispatcher/pages/askama.toml")]
+struct ProblemPage {
+    chrome: Chrome,
+    sentence: String,
+}
