@@ -6,6 +6,7 @@
 //!           verify                     config   builder
 //! ```
 
+pub mod ansi;
 pub mod approval;
 pub mod blob;
 pub mod builder;

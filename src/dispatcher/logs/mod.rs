@@ -8,7 +8,7 @@
 //! [`hub`] keeps at most one spool a log and bounds them all; [`feed`] fills one and closes it when nobody reads it any
 //! more; a [`reader`] takes bytes from the spool by offset, so a late one gets all of it and a slow one delays nobody.
 //! [`tail`] is the endpoint; [`ask`] what can be asked of it, [`ending`] the last line, [`kept`] the archive that is read
-//! when the engine has no log any more, and [`both`] its two streams put together.
+//! when the engine has no log any more, and [`both`] its two streams put together. [`window`] gives pages some lines.
 
 mod ask;
 mod both;
@@ -22,6 +22,7 @@ mod spool;
 mod tail;
 #[cfg(test)]
 mod tests;
+pub(crate) mod window;
 
 pub(crate) use ask::LogQuery;
 pub(crate) use hub::LogHub;
