@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::form::Form;
+use super::signin::Visitor;
 use super::{SharedApp, pages};
 
 /// A refusal: a status and a sentence that the caller can act on. The cause stays in the log.
@@ -60,11 +61,16 @@ impl IntoResponse for Problem {
 
 /// Says a refusal in the form that was asked for. A forge and curl are told a line.
 pub(crate) async fn in_form(State(app): State<SharedApp>, form: Form, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    match (form, response.extensions().get::<Problem>()) {
-        (Form::Page, Some(problem)) => pages::problem(&app, problem),
-        (Form::Page | Form::Text | Form::Json | Form::Events, _) => response,
+    if form != Form::Page {
+        return next.run(request).await;
     }
+    let (headers, uri, method) = (request.headers().clone(), request.uri().clone(), request.method().clone());
+    let response = next.run(request).await;
+    let Some(problem) = response.extensions().get::<Problem>() else { return response };
+    let visitor = Visitor::of(&app, &headers, &uri).await;
+    // Nobody can come back to what was sent.
+    let visitor = if method == Method::GET { visitor } else { visitor.elsewhere() };
+    pages::problem(&app, &visitor, problem)
 }
 
 /// An answer that is lines for people and an object for programs.

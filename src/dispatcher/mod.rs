@@ -4,6 +4,7 @@
 //! behind it, `logs` the tails.
 
 mod access;
+mod acts;
 mod answer;
 mod approvals;
 mod archive;
@@ -14,6 +15,7 @@ mod builds;
 mod changes;
 mod claim;
 mod dispatch;
+mod fields;
 mod follower;
 mod form;
 mod health;
@@ -33,6 +35,7 @@ mod retry;
 mod routes;
 mod session;
 mod shared;
+mod signin;
 mod start;
 mod tested;
 mod trigger;
@@ -67,6 +70,7 @@ use logs::LogHub;
 use metrics::Metrics;
 use refusals::Refusals;
 use session::Sessions;
+use signin::Guesses;
 use tested::Tests;
 
 /// What `serve` was told, after parsing; `cli::settings` makes it.
@@ -115,6 +119,7 @@ pub struct App {
     pub(crate) readiness: Readiness,
     pub(crate) bodies: Bodies,
     pub(crate) refusals: Refusals,
+    pub(crate) guesses: Guesses,
     pub(crate) archives: Arc<Archives>,
     pub(crate) sessions: Sessions,
     pub(crate) blobs: Blobs,
@@ -162,6 +167,7 @@ impl App {
             readiness: Readiness::default(),
             bodies: Bodies::default(),
             refusals: Refusals::default(),
+            guesses: Guesses::default(),
             archives,
             sessions: Sessions::default(),
             blobs: Blobs::default(),

@@ -6,6 +6,7 @@ use axum::response::Response;
 use serde_json::json;
 
 use super::access::{self, Credentials};
+use super::acts::{self, Post};
 use super::answer::{Answer, Problem};
 use super::builds::build_id;
 use super::held::{self, Stopping};
@@ -13,7 +14,7 @@ use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
-use crate::domain::id::ClaimId;
+use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Phase, Record, StopWhy};
 use crate::registry::Stored;
@@ -28,14 +29,28 @@ pub(crate) async fn cancel(
     credentials: Credentials,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = known::find(&app, &build_id(path)?).await?.ok_or_else(Problem::not_found)?;
-    authorize(&app, known.repo.as_deref(), known.private, &credentials).await?;
-    let answer = match (known.tracked.clone(), &known.claim) {
-        (Tracked::Open(stored), Some(claim)) => stop(&app, claim, *stored).await?,
-        (Tracked::Done(done), _) => over(done.outcome.word()),
-        (Tracked::Not | Tracked::Open(_), _) => stop_untracked(&app, &known).await?,
-    };
-    Ok(answer.into_form(&headers))
+    Ok(cancelled(&app, &build_id(path)?, &credentials).await?.into_form(&headers))
+}
+
+/// `POST /builds/{builder}/{child}/cancel`: the same for a form, which cannot say DELETE.
+pub(crate) async fn cancel_by_form(
+    State(app): State<SharedApp>,
+    Path(path): Path<(String, String)>,
+    post: Post,
+) -> Result<Response, Problem> {
+    let build = build_id(path)?;
+    let answer = cancelled(&app, &build, &post.credentials).await?;
+    Ok(post.answered(&app, answer, &acts::page(&build)))
+}
+
+async fn cancelled(app: &App, build: &BuildId, credentials: &Credentials) -> Result<Answer, Problem> {
+    let known = known::find(app, build).await?.ok_or_else(Problem::not_found)?;
+    authorize(app, known.repo.as_deref(), known.private, credentials).await?;
+    match (known.tracked.clone(), &known.claim) {
+        (Tracked::Open(stored), Some(claim)) => stop(app, claim, *stored).await,
+        (Tracked::Done(done), _) => Ok(over(done.outcome.word())),
+        (Tracked::Not | Tracked::Open(_), _) => stop_untracked(app, &known).await,
+    }
 }
 
 /// `DELETE /builds/claim/{claim}`
@@ -47,6 +62,17 @@ pub(crate) async fn cancel_claim(
 ) -> Result<Response, Problem> {
     let (claim, stored, _config) = open_claim(&app, &claim, &credentials).await?;
     Ok(stop(&app, &claim, stored).await?.into_form(&headers))
+}
+
+/// `POST /builds/claim/{claim}/cancel`
+pub(crate) async fn cancel_claim_by_form(
+    State(app): State<SharedApp>,
+    Path(claim): Path<String>,
+    post: Post,
+) -> Result<Response, Problem> {
+    let (claim, stored, _config) = open_claim(&app, &claim, &post.credentials).await?;
+    let answer = stop(&app, &claim, stored).await?;
+    Ok(post.answered(&app, answer, &acts::page_of_claim(&claim)))
 }
 
 /// An open claim that this caller may act on.

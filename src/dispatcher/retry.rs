@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::access::{self, Credentials};
-use super::answer::Problem;
+use super::acts::{self, Post};
+use super::answer::{Answer, Problem};
 use super::builds::{build_id, forgotten};
 use super::hook::registry_down;
 use super::known::{self, Tracked};
@@ -45,11 +46,11 @@ struct Former {
 pub(crate) async fn build(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
-    credentials: Credentials,
-    headers: HeaderMap,
+    post: Post,
 ) -> Result<Response, Problem> {
-    let known = known::find(&app, &build_id(path)?).await?.ok_or_else(Problem::not_found)?;
-    authorize(&app, known.repo.as_deref(), known.private, &credentials).await?;
+    let build = build_id(path)?;
+    let known = known::find(&app, &build).await?.ok_or_else(Problem::not_found)?;
+    authorize(&app, known.repo.as_deref(), known.private, &post.credentials).await?;
     let former = match (known.tracked, known.claim) {
         (Tracked::Open(stored), Some(claim)) => Former::of_open(claim, stored.value)?,
         (Tracked::Done(done), Some(claim)) => Former::of_done(claim, *done),
@@ -58,41 +59,43 @@ pub(crate) async fn build(
             return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
         }
     };
-    again(&app, former, &credentials, &headers).await
+    let answer = again(&app, former, &post).await?;
+    Ok(post.answered(&app, answer, &acts::page(&build)))
 }
 
 /// `POST /builds/claim/{claim}/retry`
 pub(crate) async fn claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,
-    credentials: Credentials,
-    headers: HeaderMap,
+    post: Post,
 ) -> Result<Response, Problem> {
     let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
-    if let Some(stored) = app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
-        authorize(&app, Some(&stored.value.repo), stored.value.private, &credentials).await?;
-        return again(&app, Former::of_open(claim, stored.value)?, &credentials, &headers).await;
+    let former = former(&app, &claim, &post.credentials).await?;
+    let answer = again(&app, former, &post).await?;
+    Ok(post.answered(&app, answer, &acts::page_of_claim(&claim)))
+}
+
+/// What is known of a change that this caller may act on.
+async fn former(app: &App, claim: &ClaimId, credentials: &Credentials) -> Result<Former, Problem> {
+    if let Some(stored) = app.registry.open(claim).await.map_err(|error| registry_down(&error))? {
+        authorize(app, Some(&stored.value.repo), stored.value.private, credentials).await?;
+        return Former::of_open(claim.clone(), stored.value);
     }
-    let done = match app.registry.done(&claim).await.map_err(|error| registry_down(&error))? {
+    let done = match app.registry.done(claim).await.map_err(|error| registry_down(&error))? {
         Some(done) => done,
-        None => forgotten(&app, &claim).await?.done,
+        None => forgotten(app, claim).await?.done,
     };
-    authorize(&app, Some(&done.repo), done.private, &credentials).await?;
-    again(&app, Former::of_done(claim, done), &credentials, &headers).await
+    authorize(app, Some(&done.repo), done.private, credentials).await?;
+    Ok(Former::of_done(claim.clone(), done))
 }
 
 /// Trust is decided anew: it is inherited from nobody.
-async fn again(
-    app: &SharedApp,
-    former: Former,
-    credentials: &Credentials,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+async fn again(app: &SharedApp, former: Former, post: &Post) -> Result<Answer, Problem> {
     if former.is_job {
         let why = "it is a job of another build, and ends with it: retry that build";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
-    let (url, found) = configuration(app, &former.repo, credentials).await?;
+    let (url, found) = configuration(app, &former.repo, &post.credentials).await?;
     let Former { claim, git_ref, before, commit, flavor, event, params, pull, private, .. } = former;
     let change = Change {
         kind: event,
@@ -108,7 +111,7 @@ async fn again(
         pull,
     };
     let wish = Wish { url, found, change, flavor, params, retry_of: Some(claim) };
-    Ok(start(app, wish, headers).await?.into_form(headers))
+    start(app, wish, &post.headers).await
 }
 
 /// What was public may not be so any more; who cannot be asked has not said that it is.

@@ -9,7 +9,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
-    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, trigger,
+    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, signin,
+    trigger,
 };
 use crate::domain::blob::BlobKind;
 
@@ -20,9 +21,11 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/build", get(logs::build))
         .route("/builds", get(builds::list))
         .route("/builds/claim/{claim}", get(builds::one_by_claim).delete(people::cancel_claim))
+        .route("/builds/claim/{claim}/cancel", post(people::cancel_claim_by_form))
         .route("/builds/claim/{claim}/approve", post(approvals::approve))
         .route("/builds/claim/{claim}/retry", post(retry::claim))
         .route("/builds/{builder}/{child}", get(builds::one).delete(people::cancel))
+        .route("/builds/{builder}/{child}/cancel", post(people::cancel_by_form))
         .route("/builds/{builder}/{child}/retry", post(retry::build))
         .route("/builds/{builder}/{child}/log", get(logs::build_log))
         .route("/builds/{builder}/{child}/artifacts", get(blobs::people::list))
@@ -44,6 +47,8 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/session/{claim}/jobs/{name}/log", get(session::jobs::log))
         .route("/held", get(approvals::held))
         .route("/approved", get(approvals::list).put(approvals::add).delete(approvals::remove))
+        .route("/signin", get(signin::show).post(signin::sign_in))
+        .route("/signout", post(signin::sign_out))
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/assets/{name}", get(pages::asset))

@@ -21,7 +21,7 @@ use crate::registry::Found;
 /// A person waits longer than a forge does.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(15);
 /// Of a caller that may ask twice and wants one build: the same key for the same change is the same claim.
-const KEY: &str = "idempotency-key";
+pub(super) const KEY: &str = "idempotency-key";
 /// The longest of its values.
 const KEY_MOST: usize = 128;
 

@@ -53,6 +53,7 @@ pub mod size;
 pub mod skip;
 pub mod status;
 pub mod supersede;
+pub mod ticket;
 pub mod timeline;
 pub mod times;
 pub mod trigger;

@@ -1,12 +1,13 @@
 //! `POST /builds/claim/{claim}/approve`: one change, by what a person says of this very commit.
 
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::super::access::Credentials;
+use super::super::acts::{self, Post};
 use super::super::answer::{Answer, Problem};
+use super::super::fields::Fields;
 use super::super::hook::registry_down;
 use super::super::people::{is_over, open_claim};
 use super::super::{App, SharedApp, claim};
@@ -30,11 +31,15 @@ pub(crate) async fn approve(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,
     Query(how): Query<How>,
-    credentials: Credentials,
-    headers: HeaderMap,
+    post: Post,
 ) -> Result<Response, Problem> {
-    let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
+    let (claim, stored, config) = open_claim(&app, &claim, &post.credentials).await?;
     refuse_what_ends(&stored.value)?;
+    let how = match &post.form {
+        Some(form) => How::of_form(form, &stored.value)?,
+        None => how,
+    };
+    let here = acts::page_of_claim(&claim);
     let mut sender = None;
     if how.always {
         // Before the change itself: whoever is killed between the two, or hears of neither, does both by asking again.
@@ -48,7 +53,26 @@ pub(crate) async fn approve(
         }
         answer.lines.push(said);
     }
-    Ok(answer.into_form(&headers))
+    Ok(post.answered(&app, answer, &here))
+}
+
+impl How {
+    /// Who presses a button approves the commit that his page showed, and no other.
+    fn of_form(form: &Fields, record: &Record) -> Result<Self, Problem> {
+        let shown =
+            form.one("commit").ok_or_else(|| Problem::bad_request("commit: which one is approved must be said"))?;
+        if shown != record.commit.as_str() {
+            let sentence =
+                format!("{} is held here, not {}: look at it again before you approve it", record.commit, short(shown));
+            return Err(Problem::new(StatusCode::CONFLICT, sentence));
+        }
+        Ok(Self { always: form.one("always") == Some("true") })
+    }
+}
+
+/// What somebody typed, no longer than a commit.
+fn short(shown: &str) -> String {
+    shown.chars().take(64).collect()
 }
 
 /// Lets one change go on. The follower writes into its record too, so it is tried again where that got through.

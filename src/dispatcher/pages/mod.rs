@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use super::answer::Problem;
+use super::signin::Visitor;
 
 pub(crate) use asset::asset;
 
@@ -26,13 +27,24 @@ pub(crate) struct Chrome {
     pub(crate) base: String,
     /// The title, without our name.
     pub(crate) title: String,
+    /// Who looks at it.
+    pub(crate) visitor: Visitor,
 }
 
 impl Chrome {
     pub(crate) fn new(app: &App, title: impl Into<String>) -> Self {
-        let base = app.settings.url.as_ref().map(|url| url.path().trim_end_matches('/').to_owned());
-        Self { base: base.unwrap_or_default(), title: title.into() }
+        Self { base: base(app).to_owned(), title: title.into(), visitor: Visitor::default() }
     }
+
+    /// The same for a visitor who may have signed in: its header and its forms know him.
+    pub(crate) fn seen_by(self, visitor: &Visitor) -> Self {
+        Self { visitor: visitor.clone(), ..self }
+    }
+}
+
+/// What stands before each of our paths where browsers see them.
+pub(crate) fn base(app: &App) -> &str {
+    app.settings.url.as_ref().map(|url| url.path().trim_end_matches('/')).unwrap_or_default()
 }
 
 /// The page, with the headers that all pages have.
@@ -51,15 +63,17 @@ pub(crate) fn page<T: Template>(status: StatusCode, template: &T) -> Response {
 const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_TYPE, "text/html; charset=utf-8"),
     (CONTENT_SECURITY_POLICY, POLICY),
-    (REFERRER_POLICY, "no-referrer"),
+    // Not `no-referrer`: with it browsers say `Origin: null` of our own forms.
+    (REFERRER_POLICY, "same-origin"),
     (CACHE_CONTROL, "no-store"),
     (VARY, "accept, cookie"),
 ];
 
 /// A refusal as a page.
-pub(crate) fn problem(app: &App, problem: &Problem) -> Response {
+pub(crate) fn problem(app: &App, visitor: &Visitor, problem: &Problem) -> Response {
     let title = problem.status.canonical_reason().unwrap_or("Refused");
-    page(problem.status, &ProblemPage { chrome: Chrome::new(app, title), sentence: problem.sentence.clone() })
+    let chrome = Chrome::new(app, title).seen_by(visitor);
+    page(problem.status, &ProblemPage { chrome, sentence: problem.sentence.clone() })
 }
 
 /// `problem.html`: why there is nothing to see.
