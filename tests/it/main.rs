@@ -25,6 +25,7 @@ mod follower_takeover;
 mod forge;
 mod forge_changes;
 mod group;
+mod html;
 mod job_files;
 mod layers;
 mod local;
