@@ -20,6 +20,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/hook", post(hook::hook))
         .route("/build", get(logs::build))
         .route("/builds", get(builds::list))
+        .route("/builds/latest", get(builds::latest))
         .route("/builds/claim/{claim}", get(builds::one_by_claim).delete(people::cancel_claim))
         .route("/builds/claim/{claim}/cancel", post(people::cancel_claim_by_form))
         .route("/builds/claim/{claim}/approve", post(approvals::approve))

@@ -1,5 +1,6 @@
 //! Builds as people and programs see them: one, or a list.
 
+mod latest;
 mod list;
 mod one;
 
@@ -10,6 +11,7 @@ use super::hook::registry_down;
 use super::known::{self, Known, LookupError};
 use crate::domain::id::BuildId;
 
+pub(crate) use latest::latest;
 pub(crate) use list::list;
 pub(super) use one::forgotten;
 pub(crate) use one::{one, one_by_claim};

@@ -12,6 +12,7 @@ mod foreign;
 mod frozen;
 mod jobs;
 mod killed;
+mod latest;
 mod limits;
 mod logs;
 mod logs_ends;
