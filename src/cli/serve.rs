@@ -25,6 +25,9 @@ pub(crate) struct ServeArgs {
     /// The public address, for links [ALBATROS_URL]
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    /// Where people see Nomad's own pages, for links [ALBATROS_NOMAD_UI]
+    #[arg(long, value_name = "URL")]
+    nomad_ui: Option<String>,
     /// Nomad's namespace for builds [ALBATROS_NAMESPACE, default ci]
     #[arg(long)]
     namespace: Option<String>,
@@ -62,6 +65,7 @@ impl From<ServeArgs> for Overrides {
         Self {
             listen: args.listen,
             url: args.url,
+            nomad_ui: args.nomad_ui,
             namespace: args.namespace,
             prefix: args.prefix,
             body_limit: args.body_limit,

@@ -131,6 +131,11 @@ impl Credentials {
         self.key.as_ref().is_some_and(|given| key::opens_claim(config, claim, given.expose()))
     }
 
+    /// The key that came along, whatever it opens.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_ref().map(Secret::expose)
+    }
+
     fn opens(&self, config: &RepoConfig, known: &Known) -> bool {
         self.key.as_ref().is_some_and(|given| key::opens(config, &known.build, given.expose()))
     }

@@ -230,7 +230,8 @@ async fn is_configured(app: &App, build: &BuildId) -> Result<bool, RegistryError
     }))
 }
 
-fn of_open(build: &BuildId, claim: &ClaimId, stored: Stored<Record>) -> Known {
+/// Of an open record.
+pub(crate) fn of_open(build: &BuildId, claim: &ClaimId, stored: Stored<Record>) -> Known {
     Known {
         build: build.clone(),
         claim: Some(claim.clone()),
@@ -241,7 +242,8 @@ fn of_open(build: &BuildId, claim: &ClaimId, stored: Stored<Record>) -> Known {
     }
 }
 
-fn of_done(build: &BuildId, claim: &ClaimId, done: Done) -> Known {
+/// Of what is left of one.
+pub(crate) fn of_done(build: &BuildId, claim: &ClaimId, done: Done) -> Known {
     Known {
         build: build.clone(),
         claim: Some(claim.clone()),

@@ -78,6 +78,8 @@ use tested::Tests;
 pub struct Settings {
     /// `ALBATROS_URL`: the public address for links, without a trailing slash.
     pub url: Option<Url>,
+    /// `ALBATROS_NOMAD_UI`: where people see Nomad's own pages; none: nothing links to them.
+    pub nomad_ui: Option<Url>,
     /// `ALBATROS_NAMESPACE`: Nomad's namespace for builds.
     pub namespace: String,
     /// `NOMAD_REGION`, else `global`.

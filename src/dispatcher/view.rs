@@ -10,7 +10,7 @@ use crate::domain::id::{BuildId, ClaimId, JobName};
 use crate::domain::job::{Job, JobState};
 use crate::domain::outcome::Verdict;
 use crate::domain::placed::Placed;
-use crate::domain::record::{Done, Phase, Record};
+use crate::domain::record::{ApprovedBy, Done, Phase, Record, Stop, StopWhy};
 use crate::domain::report::{Report, TestCounts};
 use crate::domain::status;
 use crate::domain::timeline::{self, Step};
@@ -52,6 +52,14 @@ pub(crate) struct BuildView {
     pub(crate) pull_request: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) created: Option<Timestamp>,
+    /// Of a change that was held: when somebody approved it, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approved: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) approved_by: Option<ApprovedBy>,
+    /// Why it is being stopped, and by whom; where it is not over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stopping: Option<String>,
     /// Where it runs or ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) placed: Option<Placed>,
@@ -86,14 +94,17 @@ pub(crate) struct BuildView {
 /// One job of a build that is shown.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct JobView {
-    name: JobName,
-    state: JobState,
-    reason: String,
-    ended: bool,
+    pub(crate) name: JobName,
+    /// Those of the build's jobs that it needs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) needs: Vec<JobName>,
+    pub(crate) state: JobState,
+    pub(crate) reason: String,
+    pub(crate) ended: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i64>,
-    build: Option<BuildId>,
-    claim: ClaimId,
+    pub(crate) build: Option<BuildId>,
+    pub(crate) claim: ClaimId,
     /// Its page.
     page: String,
 }
@@ -101,8 +112,8 @@ pub(crate) struct JobView {
 impl JobView {
     pub(super) fn of(app: &App, job: Job) -> Self {
         let page = app.link(&format!("/builds/claim/{}", job.claim));
-        let Job { name, state, reason, ended, exit_code, build, claim, .. } = job;
-        Self { name, state, reason, ended, exit_code, build, claim, page }
+        let Job { name, needs, state, reason, ended, exit_code, build, claim, .. } = job;
+        Self { name, needs, state, reason, ended, exit_code, build, claim, page }
     }
 
     pub(super) fn line(&self) -> String {
@@ -128,6 +139,9 @@ impl BuildView {
             private: record.private,
             pull_request: record.pull.as_ref().map(|pull| pull.number),
             created: Some(record.created),
+            approved: record.approved,
+            approved_by: record.approved_by,
+            stopping: record.stop.as_ref().map(stopping),
             placed: record.placed.clone(),
             started: record.started,
             finished: record.finished,
@@ -169,6 +183,7 @@ impl BuildView {
             private: done.private,
             pull_request: done.pull_request,
             created: Some(done.created),
+            approved: done.approved,
             placed: done.placed.clone(),
             started: done.started,
             finished: Some(done.finished),
@@ -206,6 +221,9 @@ impl BuildView {
             private: true,
             pull_request: None,
             created: None,
+            approved: None,
+            approved_by: None,
+            stopping: None,
             placed: None,
             started: None,
             finished: None,
@@ -230,6 +248,7 @@ impl BuildView {
             Verdict::Open { reason, .. } => ("waiting", reason.clone()),
         };
         self.ended = matches!(verdict, Verdict::Ended(_));
+        self.stopping = self.stopping.take().filter(|_| !self.ended);
         self.exit_code = match verdict {
             Verdict::Ended(outcome) => outcome.exit_code(),
             _ => None,
@@ -251,6 +270,15 @@ impl BuildView {
             Phase::Dispatched if record.started.is_some() => Verdict::Running,
             Phase::Dispatched => status::last_told(record),
             Phase::Held | Phase::Waiting | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
+        }
+    }
+}
+
+fn stopping(stop: &Stop) -> String {
+    match stop.why {
+        StopWhy::Cancel if !stop.by.is_empty() => format!("cancelled by {}", stop.by),
+        StopWhy::Cancel | StopWhy::Timeout | StopWhy::Queue | StopWhy::Lost | StopWhy::Superseded | StopWhy::Parent => {
+            status::why_stopped(stop).to_owned()
         }
     }
 }

@@ -38,7 +38,7 @@ pub mod nomad;
 pub mod outcome;
 pub mod params;
 pub mod pattern;
-mod percent;
+pub(crate) mod percent;
 pub mod place;
 pub mod placed;
 pub mod plan;

@@ -273,6 +273,9 @@ pub struct Done {
     /// Of a job: SHA-256 (hex) of what it was to do, so that another one of its name is told from the same again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_hash: Option<String>,
+    /// Of a job: those that it needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<JobName>,
     /// The jobs that it has started, with their claims.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<JobName, ClaimId>,
@@ -315,6 +318,7 @@ impl Done {
             trouble: record.trouble.clone(),
             parent: record.parent.clone(),
             job_hash: record.job.as_deref().map(JobSpec::hash),
+            needs: record.job.as_deref().map(|job| job.needs.clone()).unwrap_or_default(),
             jobs: record.jobs.clone(),
             session: record.session.clone(),
             other: serde_json::Map::new(),

@@ -53,6 +53,18 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// About how much, in its largest unit: `1.4 MiB`.
+#[must_use]
+pub fn for_people(bytes: u64) -> String {
+    match UNITS.iter().find(|(_, each)| bytes >= *each) {
+        Some((unit, each)) => {
+            let tenths = u128::from(bytes) * 10 / u128::from(*each);
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{bytes} bytes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,6 +87,15 @@ mod tests {
         }
         for text in ["", "0", "0GiB", "8M", "1 GiB", "-1", "+1", "99999999999TiB", "GiB", "1.5GiB"] {
             assert_eq!(text.parse::<Bytes>(), Err(BytesError), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_amount_is_told_roughly() {
+        for (bytes, text) in
+            [(0, "0 bytes"), (1_023, "1023 bytes"), (1_500_000, "1.4 MiB"), (u64::MAX, "16777215.9 TiB")]
+        {
+            assert_eq!(for_people(bytes), text);
         }
     }
 }

@@ -29,6 +29,8 @@ pub struct Overrides {
     pub listen: Option<String>,
     /// `--url`, `ALBATROS_URL`: the public address, for links.
     pub url: Option<String>,
+    /// `--nomad-ui`, `ALBATROS_NOMAD_UI`: where people see Nomad's own pages.
+    pub nomad_ui: Option<String>,
     /// `--namespace`, `ALBATROS_NAMESPACE`: Nomad's namespace for builds.
     pub namespace: Option<String>,
     /// `--prefix`, `ALBATROS_PREFIX`: where Consul's keys begin.
@@ -69,7 +71,8 @@ pub(super) fn read(flags: &Overrides, environment: Environment<'_>, listen: &str
         listen: address(told(&flags.listen, "ALBATROS_LISTEN").as_deref().unwrap_or(listen))?,
         forge_ca: told(&flags.forge_ca, "ALBATROS_FORGE_CACERT").map(PathBuf::from),
         dispatcher: Settings {
-            url: told(&flags.url, "ALBATROS_URL").map(|text| public(&text)).transpose()?,
+            url: told(&flags.url, "ALBATROS_URL").map(|text| public("ALBATROS_URL", &text)).transpose()?,
+            nomad_ui: nomad_ui(told(&flags.nomad_ui, "ALBATROS_NOMAD_UI"))?,
             namespace: namespace(told(&flags.namespace, "ALBATROS_NAMESPACE"), from)?,
             region: from.text("NOMAD_REGION").unwrap_or_else(|| "global".to_owned()),
             prefix: prefix(told(&flags.prefix, "ALBATROS_PREFIX"))?,
@@ -90,8 +93,15 @@ fn address(text: &str) -> Result<SocketAddr, SettingsError> {
     full.parse().map_err(|_| SettingsError::new("ALBATROS_LISTEN", "expected address:port, such as 0.0.0.0:8080"))
 }
 
-fn public(text: &str) -> Result<Url, SettingsError> {
-    let wrong = |why: &str| SettingsError::new("ALBATROS_URL", why);
+/// With or without the `/ui` that Nomad's own address of them ends in.
+fn nomad_ui(told: Option<String>) -> Result<Option<Url>, SettingsError> {
+    let Some(text) = told else { return Ok(None) };
+    let text = text.trim_end_matches('/');
+    public("ALBATROS_NOMAD_UI", text.strip_suffix("/ui").unwrap_or(text)).map(Some)
+}
+
+fn public(name: &'static str, text: &str) -> Result<Url, SettingsError> {
+    let wrong = |why: &str| SettingsError::new(name, why);
     let url = Url::parse(text.trim_end_matches('/')).map_err(|_| wrong("expected http(s)://host[:port][/path]"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err(wrong("expected http(s)://host[:port][/path]"));
@@ -186,11 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn nomads_pages_are_named_with_or_without_their_own_path() {
+        for text in ["https://nomad.example", "https://nomad.example/ui/"] {
+            let it = read_from(&Overrides::default(), &[("ALBATROS_NOMAD_UI", text)]).unwrap().dispatcher;
+            assert_eq!(it.nomad_ui.unwrap().as_str(), "https://nomad.example/", "{text}");
+        }
+    }
+
+    #[test]
     fn a_wrong_value_names_its_variable() {
         for (name, value) in [
             ("ALBATROS_LISTEN", "8080"),
             ("ALBATROS_URL", "ci.example"),
             ("ALBATROS_URL", "https://u:p@ci.example"),
+            ("ALBATROS_NOMAD_UI", "javascript:alert(1)"),
             ("ALBATROS_NAMESPACE", "a b"),
             ("NOMAD_NAMESPACE", "*"),
             ("ALBATROS_PREFIX", "/albatros"),

@@ -14,6 +14,11 @@ use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::form::Form;
 use crate::dispatcher::hook::registry_down;
+use crate::dispatcher::pages::{
+    self,
+    list::{Filters, Listed},
+};
+use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::view::BuildView;
 use crate::dispatcher::waits::Waits;
 use crate::dispatcher::{App, SharedApp, history};
@@ -48,11 +53,19 @@ pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(query): Query<ListQuery>,
     credentials: Credentials,
+    visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let query = query.without_empty();
     let views = all(&app, &credentials, &query).await?;
-    if Form::of(&headers) == Form::Json {
-        return Ok(Json(views).into_response());
+    match Form::of(&headers) {
+        Form::Json => return Ok(Json(views).into_response()),
+        Form::Page => {
+            let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
+            let listed = Listed { views: &views, entries: &entries, is_full: views.len() >= query.most() };
+            return Ok(pages::list::show(&app, &visitor, &query.filters(), &listed));
+        }
+        Form::Text | Form::Events => {}
     }
     let line = |view: &BuildView| {
         let name = view.build.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
@@ -83,7 +96,7 @@ async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<
     let visible = |view: &BuildView| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo));
     views.retain(visible);
     views.sort_by_key(|view| std::cmp::Reverse(view.created));
-    let most = query.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST);
+    let most = query.most();
     views.truncate(most);
     if views.len() < most && app.store.is_some() {
         let known = open.iter().map(|(claim, _)| claim).chain(done.iter().map(|(claim, _)| claim)).cloned().collect();
@@ -111,6 +124,35 @@ async fn older(
 }
 
 impl ListQuery {
+    /// A form sends its empty fields too.
+    fn without_empty(self) -> Self {
+        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let Self { repo, branch, state, sender, flavor, event, .. } = self;
+        let (repo, branch, state) = (some(repo), some(branch), some(state));
+        Self { repo, branch, state, sender: some(sender), flavor: some(flavor), event: some(event), ..self }
+    }
+
+    fn most(&self) -> usize {
+        self.limit.unwrap_or(LIST_USUAL).clamp(1, LIST_MOST)
+    }
+
+    fn filters(&self) -> Filters {
+        let Self { repo, branch, state, sender, flavor, event, limit, before, jobs } = self;
+        let (repo, branch, state) = (repo.clone(), branch.clone(), state.clone());
+        let (sender, flavor, event) = (sender.clone(), flavor.clone(), event.clone());
+        Filters {
+            repo,
+            branch,
+            state,
+            sender,
+            flavor,
+            event,
+            limit: *limit,
+            before: *before,
+            jobs: *jobs == Some(true),
+        }
+    }
+
     fn takes(&self, view: &BuildView) -> bool {
         let branch = |wanted: &String| view.git_ref.as_deref() == Some(&format!("refs/heads/{wanted}"));
         let sender = |wanted: &String| view.sender.as_ref().is_some_and(|sender| sender.eq_ignore_ascii_case(wanted));

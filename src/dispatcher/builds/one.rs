@@ -11,10 +11,12 @@ use axum::response::Response;
 use super::{build_id, readable};
 use crate::dispatcher::access::{self, Credentials};
 use crate::dispatcher::answer::{Answer, Problem};
+use crate::dispatcher::form::Form;
 use crate::dispatcher::hook::registry_down;
-use crate::dispatcher::known::{LookupError, Tracked};
+use crate::dispatcher::known::{self, Known, LookupError, Tracked};
+use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::view::{BuildView, JobView};
-use crate::dispatcher::{App, SharedApp, history, session, verdict, waits};
+use crate::dispatcher::{App, SharedApp, history, pages, session, verdict, waits};
 use crate::domain::config::RepoConfig;
 use crate::domain::history::Story;
 use crate::domain::id::{ClaimId, JobName};
@@ -30,6 +32,7 @@ pub(crate) async fn one(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
     credentials: Credentials,
+    visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let known = readable(&app, &build_id(path)?, &credentials).await?;
@@ -49,12 +52,13 @@ pub(crate) async fn one(
             view
         }
     };
-    view.report = match known.kept {
-        Some(kept) => kept.story.report,
+    view.report = match &known.kept {
+        Some(kept) => kept.story.report.clone(),
         None => report(&app, known.claim.as_ref()).await,
     };
     view.jobs = jobs;
-    Ok(show(&app, &view, &headers))
+    let viewer = Viewer { credentials: &credentials, visitor: &visitor, headers: &headers };
+    show(&app, Shown { view, known: Some(known) }, viewer).await
 }
 
 /// Whose jobs are looked up: those of a build that is over are over too, or will be at once, and are not looked for among
@@ -101,26 +105,28 @@ pub(crate) async fn one_by_claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,
     credentials: Credentials,
+    visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
-    let mut view = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
+    let (mut view, known) = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
-            let record = stored.value;
+            let record = &stored.value;
             shown_by_claim(&app, &claim, (record.private, &record.repo), &credentials).await?;
             let verdict = match (&record.phase, &record.build) {
                 (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
                 (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => {
-                    waits::glance(&app, &claim, &record).await.map_err(|error| registry_down(&error))?
+                    waits::glance(&app, &claim, record).await.map_err(|error| registry_down(&error))?
                 }
                 (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
                     verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
                 }
             };
-            BuildView {
+            let view = BuildView {
                 jobs: jobs(&app, &record.jobs, Of::Open).await,
-                ..BuildView::of_record(&app, &claim, &record, &verdict)
-            }
+                ..BuildView::of_record(&app, &claim, record, &verdict)
+            };
+            (view, record.build.clone().map(|build| known::of_open(&build, &claim, stored)))
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
@@ -130,13 +136,15 @@ pub(crate) async fn one_by_claim(
             };
             shown_by_claim(&app, &claim, (story.done.private, &story.done.repo), &credentials).await?;
             let jobs = jobs(&app, &story.done.jobs, Of::Ended).await;
-            BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) }
+            let view = BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) };
+            (view, story.done.build.clone().map(|build| known::of_done(&build, &claim, story.done)))
         }
     };
     if view.report.is_none() {
         view.report = report(&app, Some(&claim)).await;
     }
-    Ok(show(&app, &view, &headers))
+    let viewer = Viewer { credentials: &credentials, visitor: &visitor, headers: &headers };
+    show(&app, Shown { view, known }, viewer).await
 }
 
 /// A change that only the store still knows.
@@ -160,7 +168,32 @@ async fn shown_by_claim(
     if config.is_some_and(sees) { Ok(()) } else { Err(Problem::not_found()) }
 }
 
-fn show(app: &App, view: &BuildView, headers: &HeaderMap) -> Response {
+/// What is shown in one form or another.
+struct Shown {
+    view: BuildView,
+    /// What was looked up; none of a change that has no build.
+    known: Option<Known>,
+}
+
+/// Who looks at it, and how.
+#[derive(Clone, Copy)]
+struct Viewer<'a> {
+    credentials: &'a Credentials,
+    visitor: &'a Visitor,
+    headers: &'a HeaderMap,
+}
+
+async fn show(app: &SharedApp, Shown { view, known }: Shown, viewer: Viewer<'_>) -> Result<Response, Problem> {
+    let Viewer { credentials, visitor, headers } = viewer;
+    match Form::of(headers) {
+        Form::Page => {
+            pages::build::show(pages::build::Ask { app, view, known: known.as_ref(), credentials, visitor }).await
+        }
+        Form::Text | Form::Json | Form::Events => Ok(told(app, &view, headers)),
+    }
+}
+
+fn told(app: &App, view: &BuildView, headers: &HeaderMap) -> Response {
     let object = serde_json::to_value(view).unwrap_or_default();
     let name = view
         .build

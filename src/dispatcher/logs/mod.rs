@@ -22,8 +22,9 @@ mod spool;
 mod tail;
 #[cfg(test)]
 mod tests;
-pub(crate) mod window;
+mod window;
 
 pub(crate) use ask::LogQuery;
 pub(crate) use hub::LogHub;
 pub(crate) use tail::{build, build_log, of_known};
+pub(crate) use window::{LogWindow, WindowAsk, window};

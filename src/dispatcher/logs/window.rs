@@ -28,6 +28,11 @@ impl WindowAsk {
     pub(crate) fn tail(count: usize) -> Self {
         Self { task: "executor", stream: LogStream::Stdout, both: false, times: false, from: None, count }
     }
+
+    /// The last lines of what went before the script.
+    pub(crate) fn preparation(count: usize) -> Self {
+        Self { task: "prepare", ..Self::tail(count) }
+    }
 }
 
 /// Some lines of a log, and where they are in it.

@@ -3,7 +3,13 @@
 //!
 //! `template/` has one file a page over `layout.html`, `asset/` the style and the script.
 
+mod address;
 mod asset;
+pub(crate) mod build;
+mod face;
+pub(crate) mod list;
+mod moment;
+mod text;
 
 use askama::Template;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY};
@@ -14,7 +20,7 @@ use super::App;
 use super::answer::Problem;
 use super::signin::Visitor;
 
-pub(crate) use asset::asset;
+pub(crate) use asset::{ASSETS, asset};
 
 /// What a page may load and do: its own style, script and images, its own forms; no frame around it.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -73,7 +79,7 @@ const HEADERS: [(HeaderName, &str); 5] = [
 pub(crate) fn problem(app: &App, visitor: &Visitor, problem: &Problem) -> Response {
     let title = problem.status.canonical_reason().unwrap_or("Refused");
     let chrome = Chrome::new(app, title).seen_by(visitor);
-    page(problem.status, &ProblemPage { chrome, sentence: problem.sentence.clone() })
+    page(problem.status, &ProblemPage { chrome, sentence: problem.sentence.clone(), help: help(problem.status) })
 }
 
 /// `problem.html`: why there is nothing to see.
@@ -82,4 +88,17 @@ pub(crate) fn problem(app: &App, visitor: &Visitor, problem: &Problem) -> Respon
 struct ProblemPage {
     chrome: Chrome,
     sentence: String,
+    /// What can be done.
+    help: Option<&'static str>,
+}
+
+fn help(status: StatusCode) -> Option<&'static str> {
+    Some(match status {
+        StatusCode::NOT_FOUND => {
+            "A private build is shown to who signs in with a token of its repository, and to who comes by the link of its status."
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "Sign in with a token of the repository.",
+        StatusCode::SERVICE_UNAVAILABLE => "Nothing is lost. Load the page again in a moment.",
+        _ => return None,
+    })
 }

@@ -25,6 +25,9 @@ pub struct Job {
     pub build: Option<BuildId>,
     /// Its own claim.
     pub claim: ClaimId,
+    /// Those that must have ended before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<JobName>,
     /// How far it is; once it is over, how it ended.
     pub state: JobState,
     /// For people; may be empty.

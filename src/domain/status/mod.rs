@@ -223,8 +223,8 @@ pub fn sentence(outcome: &Outcome, took: Option<SignedDuration>) -> String {
     }
 }
 
-/// The two largest units: `4s`, `2m30s`, `1h`.
-fn for_people(span: SignedDuration) -> String {
+/// How long, in the two largest units: `4s`, `2m30s`, `1h`.
+pub(crate) fn for_people(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let (days, hours) = (seconds / 86_400, seconds / 3_600 % 24);
     let (minutes, seconds) = (seconds / 60 % 60, seconds % 60);

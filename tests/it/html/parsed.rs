@@ -89,8 +89,7 @@ impl ElemName for Name {
 impl Sink {
     fn add(&self, name: QualName, attributes: Vec<Attribute>) -> usize {
         let attributes = attributes.into_iter().map(|one| (one.name.local.to_string(), one.value.to_string()));
-        let element =
-            Element { name: name.local.to_string(), attributes: attributes.collect(), ..Element::default() };
+        let element = Element { name: name.local.to_string(), attributes: attributes.collect(), ..Element::default() };
         self.names.borrow_mut().push(name);
         let mut parsed = self.parsed.borrow_mut();
         parsed.elements.push(element);

@@ -14,6 +14,7 @@ pub(super) fn named(name: &JobName, claim: &ClaimId) -> Job {
         name: name.clone(),
         build: None,
         claim: claim.clone(),
+        needs: Vec::new(),
         state: JobState::Claimed,
         reason: String::new(),
         ended: false,
@@ -35,6 +36,7 @@ pub(super) fn open(name: &JobName, claim: &ClaimId, record: &Record, config: Opt
     let serves = is_service && outcome.is_none();
     Job {
         build: record.build.clone(),
+        needs: record.job.as_deref().map(|job| job.needs.clone()).unwrap_or_default(),
         state,
         reason,
         ended: outcome.is_some(),
@@ -75,6 +77,7 @@ pub(super) fn done(name: &JobName, claim: &ClaimId, done: &Done) -> Job {
     let took = done.started.map(|started| done.finished.duration_since(started));
     Job {
         build: done.build.clone(),
+        needs: done.needs.clone(),
         state: (&done.outcome).into(),
         reason: status::sentence(&done.outcome, took),
         ended: true,

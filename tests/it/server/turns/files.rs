@@ -59,6 +59,7 @@ impl Server {
 
 fn settings(folder: &Path) -> Settings {
     Settings {
+        nomad_ui: None,
         url: None,
         namespace: "ci".to_owned(),
         region: "global".to_owned(),
