@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::header::LOCATION;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
 use super::http::{EndpointError, forge_client};
 use crate::domain::label;
+use crate::domain::problem::{self, Problem};
 use crate::domain::secret::Secret;
 
 /// <https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/>
@@ -18,6 +19,8 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const CALL_WITHIN: Duration = Duration::from_secs(30);
 /// An answer that is read whole.
 const ANSWER_MOST: usize = 16 << 20;
+/// The longest sentence that is shown of a refusal that is none of ours, characters.
+const SENTENCE: usize = 500;
 
 /// Why the server did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -103,7 +106,14 @@ impl Albatros {
         if status.is_success() {
             return Ok(response);
         }
-        let text = String::from_utf8_lossy(&read(response).await?).trim().chars().take(500).collect::<String>();
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_problem = kind.starts_with(problem::CONTENT_TYPE);
+        let body = read(response).await?;
+        let text = match is_problem {
+            true => Problem::of(status.as_u16(), &body).detail,
+            // An older server, or a proxy before it.
+            false => String::from_utf8_lossy(&body).trim().chars().take(SENTENCE).collect(),
+        };
         let sentence = if text.is_empty() { format!("the server answered {status}") } else { text };
         Err(AlbatrosError::Refused { status, sentence })
     }

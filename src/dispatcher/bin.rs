@@ -16,7 +16,19 @@ const NOT_STATIC: &str = "this server's own program is not static, so builds can
     RUSTFLAGS=\"-C target-feature=+crt-static\" cargo build --release --target \"$(uname -m)-unknown-linux-gnu\", or \
     install albatros where builds run";
 
+/// The program that is running here, for builds
+///
 /// Anybody may have it.
+#[utoipa::path(get, path = "/bin/{name}", tag = "controllers", security(()),
+    params(("name" = String, Path, description = "`linux-amd64.tar.gz`, or as the server's machine is.")),
+    responses(
+        (status = 200, description = "An archive with the executable `albatros`.", body = Vec<u8>, content_type = "application/gzip"),
+        (status = 304, description = "It is the one that `If-None-Match` names."),
+        (status = 400, description = "The address cannot be read."),
+        (status = 404, description = "The server runs on another architecture."),
+        (status = 501, description = "The server's own program is not static."),
+        (status = 503, description = "It cannot be packed now."),
+    ),)]
 pub(crate) async fn bin(
     State(app): State<SharedApp>,
     Path(name): Path<String>,

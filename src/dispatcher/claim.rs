@@ -6,10 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Handed, Problem};
 use super::dispatch::{self, AdvanceError, Advanced};
 use super::hook::registry_down;
 use super::metrics::HookResult;
@@ -138,7 +137,11 @@ async fn claim_and_dispatch(
 
 /// What is said of a change that is not built.
 fn skipped(claim: &ClaimId, reason: &str) -> Answer {
-    Answer::new(StatusCode::OK, format!("skipped: {reason}"), json!({ "claim": claim, "skipped": reason }))
+    Answer::new(
+        StatusCode::OK,
+        format!("skipped: {reason}"),
+        Handed { claim: Some(claim.clone()), skipped: Some(reason.to_owned()), ..Handed::default() },
+    )
 }
 
 /// One line a decision: who, what, why.
@@ -190,21 +193,21 @@ pub(crate) async fn dispatch_in_time(
 /// The build's id, one a line, as the original answered.
 fn built(app: &SharedApp, claim: &ClaimId, build: &BuildId) -> Answer {
     app.known.remember(build, claim);
-    let log = app.link(&format!("/build?job={}&log=stdout", url_encoded(build.as_str())));
-    Answer::new(StatusCode::OK, build.as_str(), json!({ "build": build, "claim": claim, "log": log }))
+    Answer::new(StatusCode::OK, build.as_str(), handed(app, claim, Some(build)))
+}
+
+fn handed(app: &SharedApp, claim: &ClaimId, build: Option<&BuildId>) -> Handed {
+    let log = |build: &BuildId| app.link(&format!("/build?job={}&log=stdout", url_encoded(build.as_str())));
+    Handed { build: build.cloned(), claim: Some(claim.clone()), log: build.map(log), ..Handed::default() }
 }
 
 fn already_built(app: &SharedApp, claim: &ClaimId, done: &Done) -> Answer {
-    let word = done.outcome.word();
-    let mut answer = match &done.build {
-        Some(build) => built(app, claim, build),
-        None => Answer { status: StatusCode::OK, lines: Vec::new(), object: json!({ "claim": claim }) },
-    };
-    answer.lines.push(format!("already built: {word}"));
-    if let Some(object) = answer.object.as_object_mut() {
-        object.insert("already_built".to_owned(), json!(word));
+    let (build, word) = (done.build.as_ref(), done.outcome.word());
+    if let Some(build) = build {
+        app.known.remember(build, claim);
     }
-    answer
+    let lines = build.map(ToString::to_string).into_iter().chain([format!("already built: {word}")]).collect();
+    Answer::of_lines(StatusCode::OK, lines, Handed { already_built: Some(word), ..handed(app, claim, build) })
 }
 
 /// Somebody else has the claim: his build's id if it comes in time.
@@ -243,13 +246,14 @@ async fn another_has_it(app: &SharedApp, claim: &ClaimId, first: Stored<Record>)
 /// 202 and where to look.
 pub(crate) fn at_claim(app: &SharedApp, claim: &ClaimId, what: &str) -> Answer {
     let address = app.link(&format!("/builds/claim/{claim}"));
-    let mut answer = Answer::new(
-        StatusCode::ACCEPTED,
-        address.clone(),
-        json!({ "claim": claim, "address": address, "state": what }),
-    );
-    answer.lines.push(what.to_owned());
-    answer
+    let lines = vec![address.clone(), what.to_owned()];
+    let handed = Handed {
+        claim: Some(claim.clone()),
+        address: Some(address),
+        state: Some(what.to_owned()),
+        ..Handed::default()
+    };
+    Answer::of_lines(StatusCode::ACCEPTED, lines, handed)
 }
 
 /// What tells our own write of a claim from another's.

@@ -15,17 +15,22 @@ use crate::domain::place;
 /// How long `readyz` waits for Nomad and Consul together.
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
-/// `GET /healthz`: the process answers.
+/// The process answers
+#[utoipa::path(get, path = "/healthz", tag = "operators", security(()), responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// `GET /version`.
+/// The server's version
+#[utoipa::path(get, path = "/version", tag = "operators", security(()), responses((status = 200, description = "The version.", body = String, content_type = "text/plain")))]
 pub(crate) async fn version() -> String {
     format!("{}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// `GET /metrics`, in OpenMetrics' text format.
+/// Metrics, in OpenMetrics' text format
+#[utoipa::path(get, path = "/metrics", tag = "operators", security(()), responses(
+    (status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text"),
+))]
 pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
     let (readers, upstreams) = app.logs.load();
     app.metrics.log_readers.set(i64::try_from(readers).unwrap_or(i64::MAX));
@@ -81,7 +86,13 @@ async fn store(app: &App) -> Option<String> {
     Some(format!("the store cannot be written: {error}"))
 }
 
-/// `GET /readyz`: 200 when Nomad and Consul answer, no right is missing and the store can be written, else 503 and a line for each thing.
+/// Whether the server can do its work
+///
+/// Nomad and Consul answer, no right is missing, and the store can be written.
+#[utoipa::path(get, path = "/readyz", tag = "operators", security(()), responses(
+    (status = 200, description = "`ready`", body = String, content_type = "text/plain"),
+    (status = 503, description = "A line for each thing that is missing."),
+))]
 pub(crate) async fn readyz(State(app): State<SharedApp>) -> Response {
     let missing = app.readiness.missing(&app).await;
     if missing.is_empty() {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Handed, Problem};
 use super::claim::{Begin, Submission};
 use super::metrics::{HookLabel, HookResult};
 use super::tested::Tests;
@@ -15,6 +15,7 @@ use super::{App, SharedApp, approvals, claim, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
 use crate::domain::event::Event;
+use crate::domain::id::Flavor;
 use crate::domain::plan::{self, Asked, Plan, Planned};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trust, verify};
@@ -25,7 +26,35 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(4500);
 /// Of these, for all that comes before the claim.
 const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 
-/// `POST /hook?token=&flavor=`
+/// A delivery of a forge
+///
+/// A push, a tag or a pull request is claimed and dispatched. Forges show the answer: a build's id, one a line, or the
+/// address of a change that waits, or why nothing is built. The same delivery again starts nothing.
+#[utoipa::path(post, path = "/hook", tag = "forges",
+    params(
+        ("flavor" = Option<Flavor>, Query, description = "Which flavor of the repository's builders; `default`."),
+        ("X-Gitea-Event" = Option<String>, Header, description = "What happened, by Gitea and Forgejo. No header: a push."),
+        ("X-GitHub-Event" = Option<String>, Header, description = "What happened, by GitHub."),
+    ),
+    request_body(description = "What the forge sends, at most `ALBATROS_BODY_LIMIT`: 8 MiB.", content(
+        (serde_json::Value = "application/json"), (String = "application/x-www-form-urlencoded"),
+    )),
+    responses(
+        (status = 200, description = "Built, built already, skipped or ignored.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "Accepted; it has no build yet, and the address says how it goes on.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 400, description = "It is no delivery."),
+        (status = 401, description = "Unknown repository, or wrong credential."),
+        (status = 408, description = "The body did not arrive in time."),
+        (status = 413, description = "The body is too large."),
+        (status = 415, description = "The body is neither JSON nor a form."),
+        (status = 422, description = "A value that cannot be built, or a builder that cannot be dispatched."),
+        (status = 503, description = "Nothing was claimed: deliver again."),
+    ),
+    security(
+        ("giteaSignature" = []), ("forgejoSignature" = []), ("githubSignature" = []), ("hookToken" = []), ("bearer" = []),
+    ),)]
 pub(crate) async fn hook(State(app): State<SharedApp>, request: Request) -> Response {
     let began = Instant::now();
     let headers = request.headers().clone();

@@ -27,6 +27,7 @@ mod listen;
 mod logs;
 mod metrics;
 mod on_ref;
+mod openapi;
 mod own;
 mod pages;
 mod people;
@@ -44,7 +45,7 @@ mod view;
 mod waits;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -53,6 +54,7 @@ use url::Url;
 
 use crate::api::store::Store;
 use crate::domain::config::PeopleTokens;
+use crate::domain::described::Document;
 use crate::domain::plan::Site;
 use crate::engine::Engine;
 use crate::registry::Registry;
@@ -128,6 +130,7 @@ pub struct App {
     pub(crate) turns: history::Turns,
     pub(crate) changes: Changes,
     pub(crate) tests: Tests,
+    pub(crate) document: OnceLock<Document>,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
     pub(crate) shutdown: CancellationToken,
 }
@@ -176,6 +179,7 @@ impl App {
             turns: history::Turns::default(),
             changes: Changes::default(),
             tests: Tests::default(),
+            document: OnceLock::new(),
             shutdown,
         })
     }

@@ -3,7 +3,8 @@
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::access::{self, Credentials};
 use super::acts::{self, Post};
@@ -12,6 +13,7 @@ use super::builds::build_id;
 use super::held::{self, Stopping};
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
+use super::openapi::{Acting, BuildPath, ClaimPath};
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
@@ -19,10 +21,31 @@ use crate::domain::outcome::Outcome;
 use crate::domain::record::{Phase, Record, StopWhy};
 use crate::registry::Stored;
 
+/// What becomes of a build that is cancelled. Absent is what it has not.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct Cancelling {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    claim: Option<ClaimId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<BuildId>,
+    /// It was over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ended: bool,
+    /// `cancelling`, or how it had ended: the outcome's word.
+    state: &'static str,
+}
+
 /// What a person is called in statuses; a bearer has no name.
 const PERSON: &str = "a user";
 
-/// `DELETE /builds/{builder}/{child}`
+/// Cancels a build
+#[utoipa::path(delete, path = "/builds/{builder}/{child}", tag = "people", params(BuildPath),
+    responses(
+        (status = 200, description = "It was over.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It is being stopped.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        Acting,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn cancel(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -53,7 +76,15 @@ async fn cancelled(app: &App, build: &BuildId, credentials: &Credentials) -> Res
     }
 }
 
-/// `DELETE /builds/claim/{claim}`
+/// Cancels a change, which may have no build yet
+#[utoipa::path(delete, path = "/builds/claim/{claim}", tag = "people", params(ClaimPath),
+    responses(
+        (status = 200, description = "It was over.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It is being stopped.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "It is over, or it is being written by others."),
+        Acting,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn cancel_claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,
@@ -139,17 +170,21 @@ async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>) -> Result<Answ
     {
         tracing::warn!(error = &error as &dyn std::error::Error, "the engine will be told again");
     }
-    let object = json!({ "claim": claim, "build": record.build, "state": "cancelling" });
-    Ok(Answer::new(StatusCode::ACCEPTED, "cancelling", object))
+    Ok(cancelling(Some(claim.clone()), record.build))
 }
 
-fn over(word: &str) -> Answer {
-    Answer::new(StatusCode::OK, format!("it is over: {word}"), json!({ "ended": true, "state": word }))
+fn cancelling(claim: Option<ClaimId>, build: Option<BuildId>) -> Answer {
+    let state = "cancelling";
+    Answer::new(StatusCode::ACCEPTED, state, Cancelling { claim, build, ended: false, state })
+}
+
+fn over(word: &'static str) -> Answer {
+    let object = Cancelling { ended: true, state: word, ..Cancelling::default() };
+    Answer::new(StatusCode::OK, format!("it is over: {word}"), object)
 }
 
 /// A child without a record: only the engine is told.
 async fn stop_untracked(app: &App, known: &Known) -> Result<Answer, Problem> {
     app.engine.stop(&known.build).await.map_err(LookupError::from)?;
-    let object = json!({ "build": known.build, "state": "cancelling" });
-    Ok(Answer::new(StatusCode::ACCEPTED, "cancelling", object))
+    Ok(cancelling(None, Some(known.build.clone())))
 }

@@ -9,10 +9,11 @@ use axum::response::Response;
 
 use super::access::{self, Credentials};
 use super::acts::{self, Post};
-use super::answer::{Answer, Problem};
+use super::answer::{Answer, Handed, Problem};
 use super::builds::{build_id, forgotten};
 use super::hook::registry_down;
 use super::known::{self, Tracked};
+use super::openapi::{Acting, BuildPath, ClaimPath, IdempotencyKey};
 use super::people::authorize;
 use super::start::{self, Wish, start};
 use super::{App, SharedApp};
@@ -42,7 +43,19 @@ struct Former {
     is_job: bool,
 }
 
-/// `POST /builds/{builder}/{child}/retry`
+/// Builds again what is over
+///
+/// As a change of its own: trust is decided anew.
+#[utoipa::path(post, path = "/builds/{builder}/{child}/retry", tag = "people", operation_id = "retry_build", params(BuildPath, IdempotencyKey),
+    responses(
+        (status = 200, description = "Its build.", content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It has no build yet; the address says how it goes on.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "It is not over."),
+        (status = 422, description = "It cannot be built again by itself."),
+        Acting,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn build(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -63,7 +76,17 @@ pub(crate) async fn build(
     Ok(post.answered(&app, answer, &acts::page(&build)))
 }
 
-/// `POST /builds/claim/{claim}/retry`
+/// Builds a change again that is over
+#[utoipa::path(post, path = "/builds/claim/{claim}/retry", tag = "people", operation_id = "retry_claim", params(ClaimPath, IdempotencyKey),
+    responses(
+        (status = 200, description = "Its build.", content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It has no build yet; the address says how it goes on.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "It is not over."),
+        (status = 422, description = "It cannot be built again by itself."),
+        Acting,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

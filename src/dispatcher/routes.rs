@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
-    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, signin,
+    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry, session, signin,
     trigger,
 };
 use crate::domain::blob::BlobKind;
@@ -57,6 +57,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/version", get(health::version))
+        .route("/openapi.json", get(openapi::openapi))
         .layer(from_fn_with_state(SharedApp::clone(&app), answer::in_form))
         .layer(CatchPanicLayer::new())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))

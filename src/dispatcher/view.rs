@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::App;
 use crate::domain::id::{BuildId, ClaimId, JobName};
@@ -16,7 +17,7 @@ use crate::domain::status;
 use crate::domain::timeline::{self, Step};
 
 /// One build in an answer. Absent fields are not known.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct BuildView {
     pub(crate) build: Option<BuildId>,
     pub(crate) claim: Option<ClaimId>,
@@ -92,7 +93,7 @@ pub(crate) struct BuildView {
 }
 
 /// One job of a build that is shown.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct JobView {
     pub(crate) name: JobName,
     /// Those of the build's jobs that it needs.

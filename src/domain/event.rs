@@ -1,11 +1,12 @@
 //! What a delivery asks for, in one form for every forge.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::id::CommitSha;
 
 /// What kind of change; the words of claims, of `EVENT` and of `explain`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A branch was pushed.
@@ -29,7 +30,7 @@ impl EventKind {
 }
 
 /// The account that acted; never a commit's author.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Sender {
     /// The login as sent.
     pub login: String,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::blob::BlobKind;
 
@@ -20,10 +21,11 @@ fn refuse<T>(what: &'static str, why: impl Into<String>) -> Result<T, IdError> {
 }
 
 macro_rules! text_id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident, $pattern:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
         #[serde(try_from = "String", into = "String")]
+        #[schema(value_type = String, pattern = $pattern)]
         pub struct $name(String);
 
         impl $name {
@@ -54,38 +56,38 @@ macro_rules! text_id {
 
 text_id! {
     /// A full commit id: 40 or 64 hexadecimal digits, kept in lower case.
-    CommitSha
+    CommitSha, "^([0-9a-fA-F]{40}|[0-9a-fA-F]{64})$"
 }
 text_id! {
     /// The name of a parameterized Nomad job: 1 to 128 bytes, no control character, no space, no NUL.
-    BuilderName
+    BuilderName, "^[^\\s/]+(/[^\\s/]+)*$"
 }
 text_id! {
     /// A build: the job id of a dispatched child, `<builder>/dispatch-<unix seconds>-<8 hex digits>`.
-    BuildId
+    BuildId, "^[^\\s/]+(/[^\\s/]+)*/dispatch-[A-Za-z0-9._-]{1,128}$"
 }
 text_id! {
     /// A free word chosen by the hook's URL: 1 to 64 of `A-Z a-z 0-9 . _ -`.
-    Flavor
+    Flavor, "^[A-Za-z0-9._-]{1,64}$"
 }
 text_id! {
     /// The key under which one change is built once: 64 lower-case hexadecimal digits.
-    ClaimId
+    ClaimId, "^[0-9a-f]{64}$"
 }
 
 text_id! {
     /// An artifact or a cache: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. Never more than a word of a path.
-    BlobId
+    BlobId, "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 }
 text_id! {
     /// A job that a build has started: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. Good once in a build.
-    JobName
+    JobName, "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 }
 
 text_id! {
     /// The bytes of one blob, before and after they are committed: 32 lower-case hexadecimal digits, made up by the server. The first says what kind it
     /// is, so that whoever takes the bytes need remember nothing.
-    UploadId
+    UploadId, "^[ac][0-9a-f]{31}$"
 }
 
 /// The words of which `BlobId` and `JobName` are made.

@@ -15,6 +15,7 @@ pub mod claim;
 pub mod config;
 pub mod container;
 pub mod delivery;
+pub mod described;
 pub mod duration;
 pub mod elf;
 pub mod event;

@@ -2,11 +2,12 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::nomad::{Allocation, Snapshot};
 
 /// Where a build was placed, and when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Placed {
     /// By the clock of Nomad's leader, but never before the claim or after it was seen.
     pub at: Timestamp,

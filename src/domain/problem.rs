@@ -1,6 +1,7 @@
 //! Refusals as JSON: problem details, RFC 9457 (<https://www.rfc-editor.org/rfc/rfc9457>).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The content type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -18,7 +19,7 @@ pub const WAITING: &str = "urn:albatros:waiting";
 pub const NO_STORE: &str = "urn:albatros:no-store";
 
 /// A refusal, for programs by its type and for people by its detail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// What kind: one of this module's, else [`BLANK`].
     #[serde(rename = "type", default = "blank")]

@@ -1,6 +1,7 @@
 //! What a script says of itself beside its exit code: a summary in Markdown, and the results of tests.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// The longest summary, bytes.
 pub const SUMMARY_LIMIT: usize = 32 * 1024;
@@ -21,7 +22,7 @@ pub fn clipped(text: &str, most: usize) -> &str {
 }
 
 /// A build's report, as its controller sends it to serve: whole, and again after each change.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
     /// Markdown; untrusted text, at most [`SUMMARY_LIMIT`].
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -36,7 +37,7 @@ pub struct Report {
 }
 
 /// Results of tests, over all files that were reported.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Tests {
     /// How many.
     #[serde(flatten)]
@@ -47,7 +48,7 @@ pub struct Tests {
 }
 
 /// How many tests there were; the record of a build keeps these.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TestCounts {
     /// All of them.
     pub total: u64,
@@ -58,7 +59,7 @@ pub struct TestCounts {
 }
 
 /// A failed test; all of it is the script's text.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FailedTest {
     /// `classname` and `name`.
     pub name: String,

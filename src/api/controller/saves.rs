@@ -1,12 +1,13 @@
 //! What is to be kept when the script has ended: declared by it, done by the sidecar.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::blob::BlobKind;
 use crate::domain::id::BlobId;
 
 /// Something that is to be kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Save {
     /// What for.
     pub kind: BlobKind,
@@ -23,8 +24,9 @@ pub struct Save {
 }
 
 /// In which case something is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = SaveWhen)]
 pub enum When {
     /// The script has ended with 0.
     #[default]
@@ -34,7 +36,7 @@ pub enum When {
 }
 
 /// How the script has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ScriptEnd {
     /// With 0.
@@ -44,7 +46,7 @@ pub enum ScriptEnd {
 }
 
 /// `GET /v1/saves/due`: the script has ended, and this is to be kept now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Due {
     /// How.
     pub ended: ScriptEnd,
@@ -53,7 +55,7 @@ pub struct Due {
 }
 
 /// Something that could not be kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Unsaved {
     /// What for.
     pub kind: BlobKind,
@@ -64,14 +66,15 @@ pub struct Unsaved {
 }
 
 /// `POST /v1/saves/done`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = SavesDone)]
 pub struct Done {
     /// What could not be kept.
     pub failed: Vec<Unsaved>,
 }
 
 /// What `POST /v1/finish` answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Finished {
     /// Why the build is not green, whatever the script has ended with.
     #[serde(default)]

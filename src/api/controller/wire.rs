@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
-use crate::domain::grant::{Checkout, Facts};
+use crate::domain::grant::{Checkout, Facts, WireCheckout};
 use crate::domain::report::TestCounts;
 
 /// `GET /v1/build`
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Build {
     /// The child's job id.
     pub id: String,
@@ -27,9 +28,11 @@ pub struct Workspace {
     pub notice: Option<String>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireWorkspace {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Workspace)]
+pub(crate) struct WireWorkspace {
     build: Build,
+    #[schema(value_type = WireCheckout)]
     checkout: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
@@ -60,7 +63,7 @@ impl Workspace {
 }
 
 /// What `POST /v1/report` answers: what the report now holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reported {
     /// The summary's size, bytes.
     pub summary: usize,

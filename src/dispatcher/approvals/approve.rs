@@ -4,11 +4,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::super::acts::{self, Post};
-use super::super::answer::{Answer, Problem};
+use super::super::answer::{Answer, Handed, Problem};
 use super::super::fields::Fields;
 use super::super::hook::registry_down;
+use super::super::openapi::{Acting, ClaimPath};
 use super::super::people::{is_over, open_claim};
 use super::super::{App, SharedApp, claim};
 use super::{TRIES, senders};
@@ -19,14 +21,26 @@ use crate::domain::record::{ApprovedBy, Phase, Record};
 use crate::registry::{Stored, Written};
 
 /// What is approved.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct How {
     /// Its sender too: what he sends from now on is built without asking.
     #[serde(default)]
     always: bool,
 }
 
-/// `POST /builds/claim/{claim}/approve?always=`: builds what is held, at the commit that was held, never with secrets.
+/// Approves a change that is held
+///
+/// It is built at the commit that was held, never with secrets.
+#[utoipa::path(post, path = "/builds/claim/{claim}/approve", tag = "people", params(ClaimPath, How),
+    responses(
+        (status = 200, description = "Its build.", content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It has no build yet; the address says how it goes on.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "It is over, or about to be."),
+        (status = 422, description = "It cannot be dispatched, or has no sender who could be approved."),
+        Acting,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn approve(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

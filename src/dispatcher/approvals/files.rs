@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::super::App;
 use crate::api::forge::{Changed, Forge, ForgeError, Range};
@@ -22,7 +23,7 @@ const WITHIN: Duration = Duration::from_secs(15);
 const NAMES: usize = 300;
 
 /// The files of one change.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Files {
     /// What the forge says.
@@ -44,7 +45,7 @@ pub(super) enum Files {
 }
 
 /// What becomes of the script that is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Script {
     Changed,

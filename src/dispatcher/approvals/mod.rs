@@ -1,10 +1,10 @@
 //! Who lets pull requests from outside be built: a person for one change, or for a sender once and for all. Neither gives
 //! a build the repository's secrets.
 
-mod approve;
+pub(crate) mod approve;
 mod files;
-mod senders;
-mod shown;
+pub(crate) mod senders;
+pub(crate) mod shown;
 
 pub(super) use approve::approve;
 pub(super) use senders::{add, list, remove};

@@ -8,22 +8,24 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::{self, Credentials};
 use super::super::answer::{Answer, Problem};
 use super::super::hook::registry_down;
+use super::super::openapi::Listing;
 use super::super::{App, SharedApp};
 use super::{TRIES, change_list};
 use crate::api::forge::{Forge, ForgeError};
-use crate::domain::id::ClaimId;
+use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::{ApprovedBy, Phase, Record};
 use crate::domain::repo_url::RepoUrl;
 use crate::registry::{Found, Stored, Written};
 
 /// Whom it is about.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Named {
     /// The repository's address, as in its configuration key.
@@ -34,26 +36,84 @@ pub(crate) struct Named {
     id: Option<u64>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Whose list.
+#[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Of {
+    /// The repository's address, as in its configuration key; all that the bearer may see.
     repo: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// Who is approved no more.
+#[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Removed {
+    /// The repository's address, as in its configuration key.
     repo: String,
     login: String,
+    /// The account's number at the forge; any of that login.
     id: Option<u64>,
+}
+
+/// A sender whose pull requests are built without asking.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SenderView {
+    /// Where.
+    repo: String,
+    login: String,
+    /// The account's number at the forge.
+    id: u64,
+    since: Timestamp,
+}
+
+/// A sender who is approved always.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SenderApproved {
+    repo: String,
+    login: String,
+    /// The account's number at the forge.
+    id: u64,
+    approved: bool,
+    /// He was not before.
+    new: bool,
+}
+
+/// A sender who is not approved any more.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SenderRevoked {
+    repo: String,
+    login: String,
+    /// He was approved before.
+    revoked: bool,
+    /// His changes that were let through and have not got their turn.
+    held_again: Vec<ClaimId>,
+    /// Those that cannot be held any more: cancel them, if they are not to be built.
+    under_way: Vec<UnderWay>,
+}
+
+/// A change of a sender that goes on.
+#[derive(Debug, Serialize, ToSchema)]
+struct UnderWay {
+    claim: ClaimId,
+    build: Option<BuildId>,
 }
 
 /// Approves an account always, for one repository. False: it was so.
 pub(super) async fn approve(app: &App, canonical: &str, login: &str, id: u64) -> Result<bool, Problem> {
-    let new = change_list(app, canonical, |list| list.add(login, id, jiff::Timestamp::now())).await?;
+    let new = change_list(app, canonical, |list| list.add(login, id, Timestamp::now())).await?;
     tracing::info!(repo = canonical, login, id, new, "a sender is approved always");
     Ok(new)
 }
 
-/// `GET /approved?repo=`: of the repositories whose private builds the bearer may see.
+/// Senders whose pull requests are built without asking
+///
+/// Of the repositories whose private builds the bearer may see.
+#[utoipa::path(get, path = "/approved", tag = "people", operation_id = "list_approved", params(Of),
+    responses(
+        (status = 200, description = "The senders; as text one a line: login, number, since when, repository.",
+            content((Vec<SenderView> = "application/json"), (String = "text/plain"))),
+        (status = 401, description = "A token is needed that may see a repository."),
+        Listing,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(of): Query<Of>,
@@ -82,18 +142,35 @@ pub(crate) async fn list(
         rows.extend(list.senders.into_iter().map(|sender| (repo, sender)));
     }
     rows.sort_by(|(repo, sender), (other_repo, other)| (repo, &sender.login).cmp(&(other_repo, &other.login)));
-    let object: Vec<Value> = rows
+    let object: Vec<SenderView> = rows
         .iter()
-        .map(|(repo, sender)| json!({"repo": repo, "login": sender.login, "id": sender.id, "since": sender.since}))
+        .map(|(repo, sender)| SenderView {
+            repo: (*repo).clone(),
+            login: sender.login.clone(),
+            id: sender.id,
+            since: sender.since,
+        })
         .collect();
     let line = |(repo, sender): &(&String, crate::domain::approval::ApprovedSender)| {
         format!("{}\t{}\t{}\t{repo}", sender.login, sender.id, sender.since)
     };
     let lines = rows.iter().map(line).collect();
-    Ok(Answer { status: StatusCode::OK, lines, object: object.into() }.into_form(&headers))
+    Ok(Answer::of_lines(StatusCode::OK, lines, object).into_form(&headers))
 }
 
-/// `PUT /approved`
+/// Approves a sender always, for one repository
+#[utoipa::path(put, path = "/approved", tag = "people", operation_id = "approve_sender", request_body = Named,
+    responses(
+        (status = 200, description = "He is approved.", content((SenderApproved = "application/json"), (String = "text/plain"))),
+        (status = 400, description = "The body is no JSON, or a number is needed and there is no forge to ask."),
+        (status = 401, description = "A token is needed that may act for the repository."),
+        (status = 413, description = "The body is too large."),
+        (status = 415, description = "The body is not `application/json`."),
+        (status = 422, description = "There is no such account, or the list is full."),
+        (status = 502, description = "The forge could not be asked for the account's number."),
+        (status = 503, description = "Consul does not answer. Try again."),
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn add(
     State(app): State<SharedApp>,
     credentials: Credentials,
@@ -108,12 +185,22 @@ pub(crate) async fn add(
         None => account(&app, &found, &named.login).await?,
     };
     let new = approve(&app, url.canonical(), &login, id).await?;
-    let object = json!({"repo": found.repo, "login": login, "id": id, "approved": true, "new": new});
     let what = if new { "approved always" } else { "was approved always" };
-    Ok(Answer::new(StatusCode::OK, format!("{login} ({id}): {what}"), object).into_form(&headers))
+    let line = format!("{login} ({id}): {what}");
+    let object = SenderApproved { repo: found.repo, login, id, approved: true, new };
+    Ok(Answer::new(StatusCode::OK, line, object).into_form(&headers))
 }
 
-/// `DELETE /approved?repo=&login=&id=`: what he sends from now on is held; so is what has not got its turn yet.
+/// Does not approve a sender any more
+///
+/// What he sends from now on is held; so is what has not got its turn yet.
+#[utoipa::path(delete, path = "/approved", tag = "people", operation_id = "revoke_sender", params(Removed),
+    responses(
+        (status = 200, description = "He is not.", content((SenderRevoked = "application/json"), (String = "text/plain"))),
+        (status = 401, description = "A token is needed that may act for the repository."),
+        Listing,
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn remove(
     State(app): State<SharedApp>,
     Query(removed): Query<Removed>,
@@ -132,7 +219,7 @@ pub(crate) async fn remove(
         }
         match hold_again(&app, &claim, stored).await? {
             Now::Held => held.push(claim),
-            Now::UnderWay(record) => under_way.push(json!({"claim": claim, "build": record.build})),
+            Now::UnderWay(record) => under_way.push(UnderWay { claim, build: record.build }),
             Now::Over => {}
         }
     }
@@ -140,11 +227,9 @@ pub(crate) async fn remove(
     let what = if revoked { "not approved any more" } else { "was not approved" };
     let mut lines = vec![format!("{login}: {what}")];
     lines.extend(held.iter().map(|claim| format!("held again: {claim}")));
-    lines.extend(under_way.iter().filter_map(|one| Some(format!("under way: {}", one.get("claim")?.as_str()?))));
-    let object = json!({
-        "repo": found.repo, "login": login, "revoked": revoked, "held_again": held, "under_way": under_way,
-    });
-    Ok(Answer { status: StatusCode::OK, lines, object }.into_form(&headers))
+    lines.extend(under_way.iter().map(|one| format!("under way: {}", one.claim)));
+    let object = SenderRevoked { repo: found.repo, login, revoked, held_again: held, under_way };
+    Ok(Answer::of_lines(StatusCode::OK, lines, object).into_form(&headers))
 }
 
 fn address(repo: &str) -> Result<RepoUrl, Problem> {

@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::Credentials;
 use super::super::answer::{Answer, Problem};
 use super::super::hook::registry_down;
+use super::super::openapi::Listing;
 use super::super::{App, SharedApp};
 use super::files::{self, Files};
 use crate::domain::config::RepoConfig;
@@ -25,18 +26,30 @@ use crate::domain::repo_url::RepoUrl;
 const MOST: usize = 1_000;
 
 /// Which ones.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct Which {
+    /// Of this repository, by its address.
     repo: Option<String>,
+    /// Of this login, in any case.
     sender: Option<String>,
+    /// This one.
     claim: Option<ClaimId>,
     /// With what they touch.
     #[serde(default)]
     files: bool,
 }
 
+/// What waits for a person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HeldList {
+    /// Oldest first.
+    held: Vec<HeldView>,
+    /// So many more did not fit.
+    left_off: usize,
+}
+
 /// One change that is held.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct HeldView {
     claim: ClaimId,
     /// Its page.
@@ -65,8 +78,16 @@ struct HeldView {
     files: Option<Files>,
 }
 
-/// `GET /held?repo=&sender=&claim=&files=`: oldest first. Private changes, and any change's files, only for a bearer of
-/// their repository.
+/// What waits for a person, oldest first
+///
+/// Private changes, and any change's files, only for a bearer of their repository.
+#[utoipa::path(get, path = "/held", tag = "people", params(Which),
+    responses(
+        (status = 200, description = "The changes; as text one a line.",
+            content((HeldList = "application/json"), (String = "text/plain"))),
+        Listing,
+    ),
+    security((), ("bearer" = []), ("token" = [])),)]
 pub(crate) async fn held(
     State(app): State<SharedApp>,
     Query(which): Query<Which>,
@@ -95,8 +116,7 @@ pub(crate) async fn held(
         }
     }
     let lines = views.iter().map(HeldView::line).collect();
-    let object = json!({"held": views, "left_off": left_off});
-    Ok(Answer { status: StatusCode::OK, lines, object }.into_form(&headers))
+    Ok(Answer::of_lines(StatusCode::OK, lines, HeldList { held: views, left_off }).into_form(&headers))
 }
 
 impl Which {

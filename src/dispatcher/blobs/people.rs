@@ -24,8 +24,9 @@ use crate::dispatcher::builds::{build_id, readable};
 use crate::dispatcher::form::Form;
 use crate::dispatcher::history::home_of_known;
 use crate::dispatcher::hook::registry_down;
+use crate::dispatcher::openapi::{BuildPath, Reading};
 use crate::dispatcher::{App, SharedApp};
-use crate::domain::blob::{Kept, Packing};
+use crate::domain::blob::{Kept, Manifest, Packing};
 use crate::domain::id::BlobId;
 use crate::domain::label::Label;
 use crate::domain::place::{BuildPlace, Key};
@@ -37,7 +38,14 @@ const PIECES: usize = 4;
 
 type Build = (String, String);
 
-/// `GET /builds/{builder}/{child}/artifacts`
+/// What a build has left
+#[utoipa::path(get, path = "/builds/{builder}/{child}/artifacts", tag = "people", operation_id = "list_artifacts", params(BuildPath),
+    responses(
+        (status = 200, description = "Its artifacts; as text one a line: id, bytes, SHA-256 and name.",
+            content((Vec<Manifest> = "application/json"), (String = "text/plain"))),
+        Reading,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Path(build): Path<Build>,
@@ -49,7 +57,7 @@ pub(crate) async fn list(
     if Form::of(&headers) == Form::Json {
         return Ok(Json(listed).into_response());
     }
-    let line = |one: &crate::domain::blob::Manifest| {
+    let line = |one: &Manifest| {
         let name = one.name.as_deref().unwrap_or("(archive)");
         format!("{}\t{}\t{}\t{}", one.id, one.size, one.sha256, name.escape_debug())
     };
@@ -57,7 +65,18 @@ pub(crate) async fn list(
     Ok(Answer { status: StatusCode::OK, lines, object: serde_json::Value::Null }.into_form(&headers))
 }
 
-/// `GET /builds/{builder}/{child}/artifacts/{id}`
+/// An artifact of a build
+///
+/// A single file, or an archive: tar, compressed with zstd. Headers `x-albatros-…` say what it is.
+#[utoipa::path(get, path = "/builds/{builder}/{child}/artifacts/{id}", tag = "people", operation_id = "download_artifact", params(
+        BuildPath, ("id" = BlobId, Path, description = "The artifact."),
+    ),
+    responses(
+        (status = 200, description = "Its bytes, for saving.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 307, description = "Where its bytes are: an address that is good for a minute."),
+        Reading,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn one(
     State(app): State<SharedApp>,
     Path((builder, child, id)): Path<(String, String, String)>,
@@ -82,7 +101,18 @@ pub(crate) async fn one(
     Ok(labelled(saved(body, &name, meta.size), kept))
 }
 
-/// `GET /builds/{builder}/{child}/artifacts/{id}/{path…}`: one file out of an archive.
+/// One file out of an archive
+#[utoipa::path(get, path = "/builds/{builder}/{child}/artifacts/{id}/{path}", tag = "people", operation_id = "download_file", params(
+        BuildPath,
+        ("id" = BlobId, Path, description = "The artifact."),
+        ("path" = String, Path, description = "The file in it; its slashes stand as they are."),
+    ),
+    responses(
+        (status = 200, description = "Its bytes, for saving.", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 422, description = "The archive is damaged, or too large to be looked through."),
+        Reading,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn file(
     State(app): State<SharedApp>,
     Path((builder, child, id, path)): Path<(String, String, String, String)>,

@@ -9,11 +9,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::form::Form;
 use crate::dispatcher::hook::registry_down;
+use crate::dispatcher::openapi::Listing;
 use crate::dispatcher::pages::{
     self,
     list::{Filters, Listed},
@@ -26,15 +28,21 @@ use crate::domain::history::Story;
 use crate::domain::id::ClaimId;
 
 /// The query of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct ListQuery {
+    /// Of this repository, by the address in its configuration key.
     repo: Option<String>,
+    /// A branch's name.
     branch: Option<String>,
+    /// As a build's `state`.
     state: Option<String>,
     /// The login of who started it, in any case.
     sender: Option<String>,
     flavor: Option<String>,
+    /// `push`, `tag` or `pull_request`.
     event: Option<String>,
+    /// So many at most: 50, and never more than 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Only those that were claimed before this: the next part of a list.
     before: Option<Timestamp>,
@@ -47,8 +55,16 @@ const LIST_MOST: usize = 1000;
 /// A list without `limit`.
 const LIST_USUAL: usize = 50;
 
-/// `GET /builds?repo=&branch=&state=&sender=&flavor=&event=&limit=&before=&jobs=`: newest first. Private builds only for a bearer of their
-/// repository.
+/// Builds, newest first
+///
+/// Private ones only for a bearer of their repository.
+#[utoipa::path(get, path = "/builds", tag = "people", params(ListQuery),
+    responses(
+        (status = 200, description = "The builds; as text one a line: id, state, repository and ref.",
+            content((Vec<BuildView> = "application/json"), (String = "text/plain"))),
+        Listing,
+    ),
+    security((), ("bearer" = []), ("token" = [])),)]
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(query): Query<ListQuery>,

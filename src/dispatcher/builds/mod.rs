@@ -1,8 +1,8 @@
 //! Builds as people and programs see them: one, or a list.
 
-mod latest;
-mod list;
-mod one;
+pub(crate) mod latest;
+pub(crate) mod list;
+pub(crate) mod one;
 
 use super::App;
 use super::access::{self, Credentials};

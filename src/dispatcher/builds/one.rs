@@ -14,6 +14,7 @@ use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::form::Form;
 use crate::dispatcher::hook::registry_down;
 use crate::dispatcher::known::{self, Known, LookupError, Tracked};
+use crate::dispatcher::openapi::{BuildPath, ClaimPath, Reading};
 use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::view::{BuildView, JobView};
 use crate::dispatcher::{App, SharedApp, history, pages, session, verdict, waits};
@@ -27,7 +28,15 @@ use crate::domain::report::Report;
 /// How old a list of open changes may be in which a build's jobs are looked up for its page.
 const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
 
-/// `GET /builds/{builder}/{child}`
+/// One build
+///
+/// How far it is, or how it ended, and what it has reported.
+#[utoipa::path(get, path = "/builds/{builder}/{child}", tag = "people", params(BuildPath),
+    responses(
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
+        Reading,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn one(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -100,7 +109,15 @@ async fn report(app: &App, claim: Option<&ClaimId>) -> Option<Report> {
     })
 }
 
-/// `GET /builds/claim/{claim}`: the address of a change that may have no build yet.
+/// One change, which may have no build yet
+///
+/// The address that a forge or `trigger` is answered while there is no build.
+#[utoipa::path(get, path = "/builds/claim/{claim}", tag = "people", params(ClaimPath),
+    responses(
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
+        Reading,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn one_by_claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

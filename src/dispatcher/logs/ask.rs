@@ -3,18 +3,25 @@
 use axum::http::HeaderMap;
 use axum::http::header::{IF_RANGE, RANGE};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::dispatcher::answer::Problem;
 use crate::engine::LogStream;
 
 /// The query as it was typed. `token` and `key` are read elsewhere.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 pub(crate) struct LogQuery {
+    /// The build's id, where it is not part of the address.
     pub(super) job: Option<String>,
+    /// `stdout`, `stderr` or `both`, in order of time; `stdout`.
     log: Option<String>,
+    /// `executor`; of builders with a controller also `prepare` and `sidecar`.
     task: Option<String>,
+    /// `1`: without Albatros's own last line.
     raw: Option<String>,
+    /// `false`: what there is now, and not until the build has ended.
     follow: Option<String>,
+    /// `1`: each line behind the time at which it came.
     times: Option<String>,
 }
 

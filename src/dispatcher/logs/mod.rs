@@ -19,7 +19,7 @@ mod kept;
 mod reader;
 mod recent;
 mod spool;
-mod tail;
+pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
 mod window;

@@ -25,6 +25,7 @@ use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::builds::{build_id, readable_by_many};
 use crate::dispatcher::known::Known;
+use crate::dispatcher::openapi::{BuildPath, LogRefused, Ranged};
 use crate::dispatcher::verdict;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::id::{BuildId, BuilderName};
@@ -40,7 +41,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest wait for the whole log of an ended build, when its length must be known.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 
-/// `GET /build?job=&log=&task=&raw=&follow=&times=`
+/// The log of a build, by its id in the query
+///
+/// As it is written, and it ends when the build has. The last line is `albatros: <outcome>` unless `raw=1`.
+#[utoipa::path(get, path = "/build", tag = "people", params(LogQuery, Ranged),
+    responses(
+        (status = 200, description = "The log, from its first byte on, until the build has ended.", body = String, content_type = "text/plain"),
+        (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),
+        LogRefused,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn build(
     State(app): State<SharedApp>,
     Query(query): Query<LogQuery>,
@@ -52,7 +62,16 @@ pub(crate) async fn build(
     tail(&app, build, Ask::of(&query, &headers)?, &credentials).await
 }
 
-/// `GET /builds/{builder}/{child}/log`, with the same query but `job`.
+/// The log of a build
+///
+/// The same as `/build?job=`.
+#[utoipa::path(get, path = "/builds/{builder}/{child}/log", tag = "people", params(BuildPath, LogQuery, Ranged),
+    responses(
+        (status = 200, description = "The log, from its first byte on, until the build has ended.", body = String, content_type = "text/plain"),
+        (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),
+        LogRefused,
+    ),
+    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
 pub(crate) async fn build_log(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,

@@ -27,7 +27,14 @@ const fn mixed(start: u64, text: &str) -> u64 {
     hash
 }
 
-/// `GET /assets/{name}`
+/// The style and the script of the pages
+#[utoipa::path(get, path = "/assets/{name}", tag = "people", security(()),
+    params(("name" = String, Path, description = "The file, as pages name it.")),
+    responses(
+        (status = 200, description = "The file.", content((String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"))),
+        (status = 400, description = "The address cannot be read."),
+        (status = 404, description = "There is no such file."),
+    ),)]
 pub(crate) async fn asset(Path(name): Path<String>) -> Response {
     let (kind, text) = match name.as_str() {
         "albatros.css" => ("text/css; charset=utf-8", STYLE),

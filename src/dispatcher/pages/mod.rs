@@ -4,7 +4,7 @@
 //! `template/` has one file a page over `layout.html`, `asset/` the style and the script.
 
 mod address;
-mod asset;
+pub(crate) mod asset;
 pub(crate) mod build;
 mod face;
 pub(crate) mod list;

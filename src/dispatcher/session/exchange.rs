@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::bearer::Bearer;
 use super::proof::Proof;
@@ -16,7 +17,7 @@ use super::refusal::Refusal;
 use crate::dispatcher::metrics::{SessionLabel, SessionResult};
 use crate::dispatcher::{App, SharedApp, on_ref};
 use crate::domain::config::RepoConfig;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantWire};
 use crate::domain::id::ClaimId;
 use crate::domain::identity::{Identity, Stranger};
 use crate::domain::record::{Phase, Record};
@@ -29,10 +30,13 @@ const BODY_LIMIT: usize = 4 * 1024;
 const TRIES: usize = 10;
 
 /// What a controller sends.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = Exchange)]
 struct Ask {
     /// What its child's meta says; anything, where the child was dispatched by hand.
     claim: String,
+    /// 64 hexadecimal digits, made up by the controller.
+    #[schema(value_type = String, pattern = "^[0-9a-fA-F]{64}$")]
     secret: Secret,
 }
 
@@ -44,7 +48,25 @@ pub(super) struct Granted {
     pub(super) again: bool,
 }
 
-/// `POST /session`
+/// What a build may have, for its controller
+///
+/// Once: the record keeps the hash of the secret that is sent along. The same secret again is answered again, for the answer
+/// may have been lost; another one is not.
+#[utoipa::path(post, path = "/session", tag = "controllers", request_body = Ask,
+    responses(
+        (status = 200, description = "The grant: what is built, and the secrets of a trusted build.", body = GrantWire),
+        (status = 400, description = "The body is no exchange."),
+        (status = 401, description = "The identity is no good."),
+        (status = 403, description = "The build has no session, or it is not this build's."),
+        (status = 404, description = "Builds of this server have no sessions."),
+        (status = 408, description = "The body did not arrive in time."),
+        (status = 409, description = "The build has a session already, with another secret."),
+        (status = 410, description = "The build is over."),
+        (status = 413, description = "The body is too large."),
+        (status = 422, description = "The commit is no longer on its ref, or a job names what there is not."),
+        (status = 503, description = "Not now: try again after `Retry-After`."),
+    ),
+    security(("identity" = [])),)]
 pub(crate) async fn exchange(
     State(app): State<SharedApp>,
     Bearer(token): Bearer,

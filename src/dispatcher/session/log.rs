@@ -11,6 +11,7 @@ use super::proof::Proof;
 use super::refusal::Refusal;
 use crate::api::store::Store;
 use crate::dispatcher::history::home_of;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::history::Home;
 use crate::domain::id::ClaimId;
@@ -23,7 +24,21 @@ const AFTER_THE_END: SignedDuration = SignedDuration::from_mins(10);
 /// The longest word about an end.
 const END_MOST: usize = 1024;
 
-/// `PUT /session/{claim}/log/{stream}/{offset}`: a chunk. The same again is fine.
+/// Keeps a piece of the log
+///
+/// The same again is fine. Good for ten minutes longer than the build.
+#[utoipa::path(put, path = "/session/{claim}/log/{stream}/{offset}", tag = "controllers", operation_id = "put_log", params(
+        ClaimPath,
+        ("stream" = String, Path, description = "`stdout` or `stderr`."),
+        ("offset" = u64, Path, description = "The first byte's place in the log."),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "Lines with their times."),
+    responses(
+        (status = 204, description = "It is kept."),
+        (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn put(
     State(app): State<SharedApp>,
     Path((claim, stream, offset)): Path<(String, String, String)>,
@@ -50,7 +65,17 @@ pub(crate) async fn put(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /session/{claim}/log/{stream}/end`: the log is whole.
+/// Says that the log is whole
+#[utoipa::path(post, path = "/session/{claim}/log/{stream}/end", tag = "controllers", operation_id = "end_log", params(
+        ClaimPath, ("stream" = String, Path, description = "`stdout` or `stderr`."),
+    ),
+    request_body = End,
+    responses(
+        (status = 204, description = "It is kept."),
+        (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn end(
     State(app): State<SharedApp>,
     Path((claim, stream)): Path<(String, String)>,

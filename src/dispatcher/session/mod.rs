@@ -4,12 +4,12 @@ mod audit;
 mod bearer;
 pub(crate) mod blobs;
 mod caller;
-mod exchange;
+pub(crate) mod exchange;
 pub(crate) mod jobs;
-mod log;
+pub(crate) mod log;
 mod proof;
 mod refusal;
-mod report;
+pub(crate) mod report;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use super::bearer::Bearer;
 use super::caller::Caller;
 use super::refusal::Refusal;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::record::Record;
 use crate::domain::report::{REPORT_LIMIT, Report};
@@ -15,7 +16,11 @@ use crate::registry::{Stored, Written};
 /// Tries of one write against other writers of the same record.
 const TRIES: usize = 10;
 
-/// `PUT /session/{claim}/report`
+/// Keeps what the script says of itself
+///
+/// Whole, and again after each change.
+#[utoipa::path(put, path = "/session/{claim}/report", tag = "controllers", params(ClaimPath), request_body = Report,
+    responses((status = 204, description = "It is kept."), Session), security(("session" = [])),)]
 pub(crate) async fn report(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

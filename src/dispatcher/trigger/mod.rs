@@ -11,10 +11,12 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use self::target::{Commit, Target};
 use super::access::{self, Credentials};
-use super::answer::Problem;
+use super::answer::{Handed, Problem};
+use super::openapi::IdempotencyKey;
 use super::start::{Wish, start};
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
@@ -29,7 +31,7 @@ const BODY_MOST: usize = 256 * 1024;
 const FORGE_WITHIN: Duration = Duration::from_secs(12);
 
 /// The body. Of the four places where a build can be looked for, one is named, or none.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Wanted {
     /// The repository's address, as in its configuration key.
@@ -59,7 +61,24 @@ pub(crate) struct Wanted {
     force: bool,
 }
 
-/// `POST /trigger`
+/// Builds a commit of your choice
+///
+/// As the sender `@trigger`.
+#[utoipa::path(post, path = "/trigger", tag = "people", params(IdempotencyKey), request_body = Wanted,
+    responses(
+        (status = 200, description = "Its build.", content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It has no build yet; the address says how it goes on.",
+            content((Handed = "application/json"), (String = "text/plain"))),
+        (status = 400, description = "The body is no JSON, or a header cannot be read."),
+        (status = 401, description = "A token is needed that may act for the repository."),
+        (status = 408, description = "The body did not arrive in time."),
+        (status = 413, description = "The body is too large."),
+        (status = 415, description = "The body is not `application/json`."),
+        (status = 422, description = "There is no such commit, or it cannot be built as asked."),
+        (status = 502, description = "The forge could not be asked."),
+        (status = 503, description = "Nomad, Consul or the forge does not answer. Try again."),
+    ),
+    security(("bearer" = []), ("token" = [])),)]
 pub(crate) async fn trigger(
     State(app): State<SharedApp>,
     credentials: Credentials,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::event::EventKind;
 use super::id::{ClaimId, CommitSha, Flavor};
@@ -17,9 +18,10 @@ use super::secret::Secret;
 use super::trigger;
 
 pub use named::{NamedError, named};
+pub(crate) use wire::{Wire as GrantWire, WireCheckout};
 
 /// What a build is: `GET /v1/build` of its controller says it, with the build's id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Facts {
     /// REPO_URL.
     pub repo_url: String,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use url::Url;
+use utoipa::ToSchema;
 
 use super::{Checkout, Credential, Facts, GivenSession, Grant};
 use crate::domain::id::ClaimId;
@@ -12,8 +13,9 @@ use crate::domain::job::JobSpec;
 use crate::domain::secret::Secret;
 
 /// The one place where secrets of a grant become bytes: on their way to the controller.
-#[derive(Serialize, Deserialize)]
-struct Wire {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Grant)]
+pub(crate) struct Wire {
     build: Facts,
     checkout: WireCheckout,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,15 +30,18 @@ struct Wire {
     session: Option<WireSession>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireSession {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = GivenSession)]
+pub(crate) struct WireSession {
+    #[schema(value_type = String, format = "uri")]
     server: Url,
     claim: ClaimId,
     secret: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireCheckout {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Checkout)]
+pub(crate) struct WireCheckout {
     #[serde(default = "yes")]
     source: bool,
     submodules: bool,
@@ -45,8 +50,9 @@ struct WireCheckout {
     credential: Option<WireCredential>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WireCredential {
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = Credential)]
+pub(crate) struct WireCredential {
     scope: String,
     user: String,
     password: String,

@@ -15,6 +15,7 @@ mod state;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::duration::Span;
 use super::id::{BlobId, JobName};
@@ -25,7 +26,7 @@ pub use state::{Job, JobList, JobState};
 
 /// One job, as `POST /v1/jobs` takes it and as it stands in a plan. Paths are relative to its working directory. Either `command` or `script`, or neither: then what
 /// the repository's `.albatros` says.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JobSpec {
     /// Good once in a build.
@@ -81,7 +82,7 @@ pub struct JobSpec {
 }
 
 /// An artifact of the build, or of one of its jobs, for a job.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Take {
     /// Which.
@@ -92,7 +93,7 @@ pub struct Take {
 }
 
 /// An artifact that a job leaves to its build.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Leave {
     /// Its name.
@@ -102,7 +103,7 @@ pub struct Leave {
 }
 
 /// A cache that a job uses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheUse {
     /// The whole key; `{hash}` stands for the hash of `hash`.
@@ -118,7 +119,7 @@ pub struct CacheUse {
 }
 
 /// How the jobs that one needs must have ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum When {
     /// All with success; a service: that it is ready.

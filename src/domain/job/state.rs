@@ -1,13 +1,14 @@
 //! How far a job is, as serve tells the controller of the build that started it.
 
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 
 use crate::domain::id::{BuildId, ClaimId, JobName};
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::secret::Secret;
 
 /// All jobs of a build, and what to ask with for newer ones.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct JobList {
     /// Another one as soon as anything in `jobs` is another; says nothing of earlier or later.
     pub version: u64,
@@ -16,7 +17,7 @@ pub struct JobList {
 }
 
 /// One job of a build.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// Its name in the build.
     pub name: JobName,
@@ -46,6 +47,7 @@ pub struct Job {
     pub address: Option<String>,
     /// What a service's controller asks of who connects; of a job that is no service none.
     #[serde(default, serialize_with = "exposed", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub secret: Option<Secret>,
 }
 
@@ -55,7 +57,7 @@ fn exposed<S: Serializer>(secret: &Option<Secret>, to: S) -> Result<S::Ok, S::Er
 }
 
 /// How far a job is, in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum JobState {
     /// Until a person approves it.

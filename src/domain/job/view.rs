@@ -1,11 +1,12 @@
 //! A job as its build sees it.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::domain::id::JobName;
 
 /// One job on a build's board: `GET /v1/jobs/{name}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct JobView {
     /// Its name.
     pub name: JobName,
@@ -40,7 +41,7 @@ pub struct JobView {
 }
 
 /// All jobs of a build: `GET /v1/jobs`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Shown {
     /// Grows with each change; `?since=` waits for a larger one.
     pub version: u64,

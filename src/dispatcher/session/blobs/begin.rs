@@ -7,11 +7,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use url::Url;
+use utoipa::ToSchema;
 
 use super::one_of;
 use super::room::Room;
 use crate::api::store::Signed;
 use crate::dispatcher::blobs::shelf;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::{BlobKind, Kept};
 use crate::domain::id::{BlobId, UploadId};
@@ -22,20 +24,39 @@ use crate::domain::size::Bytes;
 const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
 
 /// What a controller says of a blob that it will send.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = BeginUpload)]
 pub(super) struct Ask {
     /// Bytes, where they are known.
     #[serde(default)]
     size: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// Where bytes go.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UploadBegun)]
 struct Begun {
+    /// To be said at the commit.
     upload: UploadId,
+    /// Where they are put; none: to `/session/{claim}/uploads/{upload}`.
+    #[schema(value_type = Option<String>, format = "uri")]
     url: Option<Url>,
+    /// So many at most.
     most: u64,
 }
 
+/// Begins an artifact: where its bytes go
+#[utoipa::path(post, path = "/session/{claim}/artifacts/{id}", tag = "controllers", operation_id = "begin_artifact",
+    params(ClaimPath, ("id" = BlobId, Path, description = "The artifact's id.")), request_body = Ask,
+    responses(
+        (status = 201, description = "Where its bytes go.", body = Begun),
+        (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
+        (status = 409, description = "There is an artifact of this id already."),
+        (status = 422, description = "The build has too many."),
+        (status = 507, description = "The store is full."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(super) async fn begin(room: &Room<'_>, kind: BlobKind, id: &BlobId, ask: &Ask) -> Result<Response, Refusal> {
     let most = room.app.settings.blobs.most(kind);
     if let Some(size) = ask.size.filter(|size| *size > most) {

@@ -7,10 +7,12 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::ToSchema;
 
 use super::begin::{check_count, there, too_large};
 use super::one_of;
 use super::room::Room;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::{BlobKind, Kept, Manifest, Packing};
 use crate::domain::id::{BlobId, UploadId};
@@ -18,7 +20,8 @@ use crate::domain::label::NAME_MOST;
 use crate::domain::place::Key;
 
 /// What a controller says of the blob that it has sent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = CommitUpload)]
 pub(super) struct Told {
     upload: UploadId,
     size: u64,
@@ -28,6 +31,19 @@ pub(super) struct Told {
     name: Option<String>,
 }
 
+/// Makes an artifact of bytes that have arrived
+#[utoipa::path(post, path = "/session/{claim}/artifacts/{id}/commit", tag = "controllers", operation_id = "commit_artifact",
+    params(ClaimPath, ("id" = BlobId, Path, description = "The artifact's id.")), request_body = Told,
+    responses(
+        (status = 200, description = "It was one.", body = Manifest),
+        (status = 201, description = "It is one.", body = Manifest),
+        (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
+        (status = 409, description = "There is another artifact of this id."),
+        (status = 422, description = "What has arrived is not what was sent."),
+        (status = 507, description = "The store is full."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(super) async fn commit(room: &Room<'_>, kind: BlobKind, id: &BlobId, told: Told) -> Result<Response, Refusal> {
     check_words(kind, &told)?;
     let manifest = room.manifest(kind, id);

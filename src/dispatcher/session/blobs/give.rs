@@ -15,8 +15,9 @@ use super::one_of;
 use super::room::Room;
 use crate::api::store::Signed;
 use crate::dispatcher::blobs::shelf;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::refusal::Refusal;
-use crate::domain::blob::BlobKind;
+use crate::domain::blob::{BlobKind, Manifest};
 use crate::domain::id::BlobId;
 use crate::domain::label::Label;
 
@@ -25,7 +26,24 @@ const GOOD_FOR: Duration = Duration::from_secs(15 * 60);
 /// How exactly it is known when a cache was last used: a write a day.
 const USED_WITHIN: Duration = Duration::from_secs(24 * 3_600);
 
-/// The bytes, or where they are; and what they are.
+/// An artifact
+///
+/// Its bytes, or the address where they are; `x-albatros-…` headers say what it is.
+#[utoipa::path(get, path = "/session/{claim}/artifacts/{id}", tag = "controllers", operation_id = "get_artifact",
+    params(ClaimPath, ("id" = BlobId, Path, description = "The artifact's id."),
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`."),
+        ("fallback" = Option<Vec<String>>, Query, description = "Beginnings of ids that are good enough, the best first."),
+    ),
+    responses(
+        (status = 200, description = "Its bytes.", content(
+            (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/zstd"),
+        )),
+        (status = 307, description = "Where they are: an address that is good for a while."),
+        (status = 404, description = "There is no such artifact, or the server has no store: `urn:albatros:no-store`."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(super) async fn give(room: &Room<'_>, kind: BlobKind, id: &BlobId, query: &str) -> Result<Response, Refusal> {
     let chosen = whole(room, kind, id, query).await?;
     if kind == BlobKind::Cache {
@@ -43,7 +61,18 @@ pub(super) async fn give(room: &Room<'_>, kind: BlobKind, id: &BlobId, query: &s
     Ok(response)
 }
 
-/// What it is, without the bytes.
+/// What an artifact is, without its bytes
+#[utoipa::path(head, path = "/session/{claim}/artifacts/{id}", tag = "controllers", operation_id = "head_artifact",
+    params(ClaimPath, ("id" = BlobId, Path, description = "The artifact's id."),
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`."),
+        ("fallback" = Option<Vec<String>>, Query, description = "Beginnings of ids that are good enough, the best first."),
+    ),
+    responses((status = 200, description = "It is there; `x-albatros-…` headers say what it is."),
+        (status = 404, description = "There is no such artifact, or the server has no store: `urn:albatros:no-store`."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(super) async fn label(room: &Room<'_>, kind: BlobKind, id: &BlobId, query: &str) -> Result<Response, Refusal> {
     let chosen = whole(room, kind, id, query).await?;
     let mut response = StatusCode::OK.into_response();
@@ -51,7 +80,18 @@ pub(super) async fn label(room: &Room<'_>, kind: BlobKind, id: &BlobId, query: &
     Ok(response)
 }
 
-/// All artifacts of this build or, as asked, of another one.
+/// The artifacts of a build
+#[utoipa::path(get, path = "/session/{claim}/artifacts", tag = "controllers", operation_id = "list_own_artifacts",
+    params(ClaimPath,
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`."),
+    ),
+    responses(
+        (status = 200, description = "Its artifacts.", body = Vec<Manifest>),
+        (status = 404, description = "There is no such build, or the server has no store: `urn:albatros:no-store`."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(super) async fn list(room: &Room<'_>, query: &str) -> Result<Response, Refusal> {
     let Some(build) = choose::build(room, &Asked::of(query)?).await? else {
         return Err(Refusal::not_found("there is no green build of the ref, or it was not kept"));

@@ -8,7 +8,7 @@ mod choose;
 mod commit;
 mod give;
 mod room;
-mod upload;
+pub(crate) mod upload;
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
@@ -24,8 +24,14 @@ use crate::domain::id::BlobId;
 use crate::domain::secret::Secret;
 
 use room::Room;
+use utoipa::OpenApi;
 
 pub(crate) use upload::upload;
+
+/// What these handlers are.
+#[derive(OpenApi)]
+#[openapi(paths(give::list, begin::begin, give::give, give::label, commit::commit, upload::upload))]
+pub(crate) struct Described;
 
 /// What begins and commits is a few words.
 const BODY_LIMIT: usize = 8 * 1024;

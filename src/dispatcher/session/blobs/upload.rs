@@ -15,6 +15,7 @@ use super::room::Room;
 use crate::api::store::Upload;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::body::linger;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::BlobKind;
@@ -23,7 +24,18 @@ use crate::domain::id::UploadId;
 /// A sender of whom nothing comes for so long is gone; its upload leaves nothing.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// `PUT /session/{claim}/uploads/{upload}`
+/// Takes the bytes of an artifact or a cache, where they pass through here
+#[utoipa::path(put, path = "/session/{claim}/uploads/{upload}", tag = "controllers",
+    params(ClaimPath, ("upload" = UploadId, Path, description = "What `begin` has said.")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 204, description = "They have arrived."),
+        (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
+        (status = 409, description = "This upload was sent before."),
+        (status = 507, description = "The store is full."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn upload(
     State(app): State<SharedApp>,
     Path((claim, upload)): Path<(String, String)>,

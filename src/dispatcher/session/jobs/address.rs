@@ -4,8 +4,10 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::dispatcher::SharedApp;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
@@ -19,12 +21,17 @@ const ADDRESS_MOST: usize = 260;
 /// Tries of one write against other writers of the same record.
 const TRIES: usize = 10;
 
-#[derive(Debug, Deserialize)]
+/// Where a service is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = ServiceAddress)]
 struct Told {
+    /// `host:port` of its controller.
     address: String,
 }
 
-/// `PUT /session/{claim}/address`
+/// Says where a service takes connections
+#[utoipa::path(put, path = "/session/{claim}/address", tag = "controllers", params(ClaimPath), request_body = Told,
+    responses((status = 204, description = "It is kept."), Session), security(("session" = [])),)]
 pub(crate) async fn address(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

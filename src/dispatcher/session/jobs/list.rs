@@ -9,12 +9,14 @@ use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
+use utoipa::IntoParams;
 
 use super::{Tracked, configuration, shown, tracked};
 use crate::api::session::jobs::LIST_WAIT_MOST;
 use crate::dispatcher::changes::{Changes, Newest};
 use crate::dispatcher::history;
 use crate::dispatcher::known::OpenList;
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
@@ -30,13 +32,19 @@ use crate::registry::RegistryError;
 const VERSION_BITS: u32 = 53;
 
 /// The query.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct Since {
+    /// The `version` of the list that is known.
     since: Option<u64>,
+    /// How long to wait for another one: `20s`.
     wait: Option<Span>,
 }
 
-/// `GET /session/{claim}/jobs`
+/// How far the jobs of a build are
+///
+/// Held until something is another, where `since` and `wait` say so.
+#[utoipa::path(get, path = "/session/{claim}/jobs", tag = "controllers", operation_id = "list_jobs", params(ClaimPath, Since),
+    responses((status = 200, description = "The jobs.", body = JobList), Session), security(("session" = [])),)]
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

@@ -7,13 +7,28 @@ use axum::response::Response;
 use super::{Tracked, named, tracked};
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::logs::{self, LogQuery};
+use crate::dispatcher::openapi::{ClaimPath, Ranged, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::dispatcher::{SharedApp, known};
+use crate::domain::id::JobName;
 use crate::domain::record::Phase;
 
-/// `GET /session/{claim}/jobs/{name}/log?log=&raw=&follow=`
+/// The log of a job
+#[utoipa::path(get, path = "/session/{claim}/jobs/{name}/log", tag = "controllers", operation_id = "job_log", params(
+        ClaimPath, ("name" = JobName, Path, description = "The job's name."), LogQuery, Ranged,
+    ),
+    responses(
+        (status = 200, description = "The log, from its first byte on, until the job has ended.", body = String,
+            content_type = "text/plain"),
+        (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),
+        (status = 404, description = "The build has no such job, or that has no log."),
+        (status = 409, description = "The job waits for approval, and has no log yet."),
+        (status = 416, description = "The log has no such bytes."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn log(
     State(app): State<SharedApp>,
     Path((claim, name)): Path<(String, String)>,

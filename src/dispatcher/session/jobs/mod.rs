@@ -9,12 +9,12 @@
 //! From there on a job is a build like any other, but that the follower tells no forge of it, and stops it once its parent
 //! no longer runs: whatever was written between the two records, a job without a running parent does not stay.
 
-mod address;
-mod list;
-mod log;
+pub(crate) mod address;
+pub(crate) mod list;
+pub(crate) mod log;
 mod shown;
-mod start;
-mod stop;
+pub(crate) mod start;
+pub(crate) mod stop;
 
 pub(crate) use address::address;
 pub(crate) use list::{list, told};

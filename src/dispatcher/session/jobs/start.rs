@@ -11,12 +11,13 @@ use axum::response::{IntoResponse as _, Response};
 use super::{BYTES_MOST, MOST, Tracked, configuration, shown, tracked};
 use crate::dispatcher::claim::nonce;
 use crate::dispatcher::dispatch::{self, AdvanceError, Advanced};
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::config::RepoConfig;
-use crate::domain::id::ClaimId;
+use crate::domain::id::{ClaimId, JobName};
 use crate::domain::job::{self, Child, Job, JobSpec, SPEC_MOST};
 use crate::domain::record::{Phase, Record};
 use crate::domain::{claim, grant};
@@ -29,7 +30,19 @@ const DISPATCHED_WITHIN: Duration = Duration::from_millis(1500);
 /// A job as it was typed may have more white space than it is kept with.
 const BODY_LIMIT: usize = 2 * SPEC_MOST;
 
-/// `PUT /session/{claim}/jobs/{name}`: 201 and the job; 200 where it is there already; 409 where another one is.
+/// Starts a job, once however often it is asked for
+#[utoipa::path(put, path = "/session/{claim}/jobs/{name}", tag = "controllers", operation_id = "start_job", params(
+        ClaimPath, ("name" = JobName, Path, description = "The job's name."),
+    ),
+    request_body = JobSpec,
+    responses(
+        (status = 200, description = "It is there already.", body = Job),
+        (status = 201, description = "It has been started.", body = Job),
+        (status = 409, description = "The build has another job of this name."),
+        (status = 422, description = "The job makes no sense, or there are too many."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn start(
     State(app): State<SharedApp>,
     Path((claim, name)): Path<(String, String)>,

@@ -6,15 +6,27 @@ use axum::http::StatusCode;
 use super::{Tracked, named, tracked};
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::held::{self, Stopping};
+use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
+use crate::domain::id::JobName;
 use crate::domain::record::StopWhy;
 
 /// Who stops it, for people.
 const BY: &str = "the build that started it";
 
-/// `DELETE /session/{claim}/jobs/{name}`: 202 while it is being stopped, 204 where it is over.
+/// Stops a job
+#[utoipa::path(delete, path = "/session/{claim}/jobs/{name}", tag = "controllers", operation_id = "stop_job", params(
+        ClaimPath, ("name" = JobName, Path, description = "The job's name."),
+    ),
+    responses(
+        (status = 202, description = "It is being stopped."),
+        (status = 204, description = "It is over."),
+        (status = 404, description = "The build has started no job of this name."),
+        Session,
+    ),
+    security(("session" = [])),)]
 pub(crate) async fn stop(
     State(app): State<SharedApp>,
     Path((claim, name)): Path<(String, String)>,

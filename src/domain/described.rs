@@ -1,0 +1,86 @@
+//! An API's description, OpenAPI 3.1 (<https://spec.openapis.org/oas/v3.1.1.html>), as it is served.
+
+use sha2::{Digest as _, Sha256};
+use utoipa::openapi::{OpenApi, PathItem, RefOr};
+
+/// What stands in the address of an artifact, and of a cache in its place.
+const KINDS: [(&str, &str); 4] =
+    [("an artifact", "a cache"), ("An artifact", "A cache"), ("artifact", "cache"), ("Artifact", "Cache")];
+/// What only artifacts are asked with.
+const OF_ARTIFACTS: [&str; 2] = ["from", "branch"];
+/// What only caches are asked with.
+const OF_CACHES: [&str; 1] = ["fallback"];
+
+/// A description as text, and the tag by which a client that has it is told so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// JSON.
+    pub text: String,
+    /// With its quotes, as in the header.
+    pub etag: String,
+}
+
+impl Document {
+    /// The same text for the same description, whichever replica makes it.
+    #[must_use]
+    pub fn of(api: &OpenApi) -> Self {
+        // A description is always JSON.
+        let text = serde_json::to_string_pretty(api).unwrap_or_default() + "\n";
+        let digest = hex::encode(Sha256::digest(&text));
+        Self { text, etag: format!("\"{}\"", digest.get(..32).unwrap_or_default()) }
+    }
+
+    /// Whether a value of `If-None-Match` names it.
+    #[must_use]
+    pub fn is_known_by(&self, tags: &str) -> bool {
+        tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == self.etag)
+    }
+}
+
+/// Artifacts and caches are put and got by the same handlers, which are described once, for artifacts: says the same of
+/// caches at their addresses.
+pub fn tell_of_caches(api: &mut OpenApi, paths: &[&str]) {
+    for path in paths {
+        let Some(item) = api.paths.paths.get_mut(*path) else { continue };
+        let caches = in_words_of_caches(item);
+        without(item, &OF_CACHES);
+        if let Some(caches) = caches {
+            api.paths.paths.insert(path.replace("artifacts", "caches"), caches);
+        }
+    }
+}
+
+fn in_words_of_caches(item: &PathItem) -> Option<PathItem> {
+    let mut item = item.clone();
+    without(&mut item, &OF_ARTIFACTS);
+    let text = serde_json::to_string(&item).ok()?;
+    let text = KINDS.iter().fold(text, |text, (artifact, cache)| text.replace(artifact, cache));
+    serde_json::from_str(&text).ok()
+}
+
+/// Takes parameters away.
+fn without(item: &mut PathItem, names: &[&str]) {
+    for operation in [&mut item.get, &mut item.head, &mut item.put, &mut item.post].into_iter().flatten() {
+        if let Some(parameters) = &mut operation.parameters {
+            parameters.retain(|one| match one {
+                RefOr::T(one) => !names.contains(&one.name.as_str()),
+                RefOr::Ref(_) => true,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_the_text_is_told_so() {
+        let document = Document::of(&OpenApi::default());
+        assert_eq!(document, Document::of(&OpenApi::default()));
+        for tags in [document.etag.clone(), format!("\"x\", W/{}", document.etag), "*".to_owned()] {
+            assert!(document.is_known_by(&tags), "{tags}");
+        }
+        assert!(!document.is_known_by("\"x\", y"));
+    }
+}
