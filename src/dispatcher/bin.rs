@@ -19,7 +19,7 @@ const NOT_STATIC: &str = "this server's own program is not static, so builds can
 /// The program that is running here, for builds
 ///
 /// Anybody may have it.
-#[utoipa::path(get, path = "/bin/{name}", tag = "controllers", security(()),
+#[utoipa::path(get, path = "/bin/{name}", tag = "controllers", operation_id = "get_program", security(()),
     params(("name" = String, Path, description = "`linux-amd64.tar.gz`, or as the server's machine is.")),
     responses(
         (status = 200, description = "An archive with the executable `albatros`.", body = Vec<u8>, content_type = "application/gzip"),

@@ -16,19 +16,19 @@ use crate::domain::place;
 const READY_WITHIN: Duration = Duration::from_secs(5);
 
 /// The process answers
-#[utoipa::path(get, path = "/healthz", tag = "operators", security(()), responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/healthz", tag = "operators", operation_id = "get_healthz", security(()), responses((status = 200, description = "`ok`", body = String, content_type = "text/plain")))]
 pub(crate) async fn healthz() -> &'static str {
     "ok\n"
 }
 
 /// The server's version
-#[utoipa::path(get, path = "/version", tag = "operators", security(()), responses((status = 200, description = "The version.", body = String, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/version", tag = "operators", operation_id = "get_version", security(()), responses((status = 200, description = "The version.", body = String, content_type = "text/plain")))]
 pub(crate) async fn version() -> String {
     format!("{}\n", env!("CARGO_PKG_VERSION"))
 }
 
 /// Metrics, in OpenMetrics' text format
-#[utoipa::path(get, path = "/metrics", tag = "operators", security(()), responses(
+#[utoipa::path(get, path = "/metrics", tag = "operators", operation_id = "get_metrics", security(()), responses(
     (status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text"),
 ))]
 pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
@@ -89,7 +89,7 @@ async fn store(app: &App) -> Option<String> {
 /// Whether the server can do its work
 ///
 /// Nomad and Consul answer, no right is missing, and the store can be written.
-#[utoipa::path(get, path = "/readyz", tag = "operators", security(()), responses(
+#[utoipa::path(get, path = "/readyz", tag = "operators", operation_id = "get_readyz", security(()), responses(
     (status = 200, description = "`ready`", body = String, content_type = "text/plain"),
     (status = 503, description = "A line for each thing that is missing."),
 ))]

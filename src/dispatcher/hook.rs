@@ -30,7 +30,7 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 ///
 /// A push, a tag or a pull request is claimed and dispatched. Forges show the answer: a build's id, one a line, or the
 /// address of a change that waits, or why nothing is built. The same delivery again starts nothing.
-#[utoipa::path(post, path = "/hook", tag = "forges",
+#[utoipa::path(post, path = "/hook", tag = "forges", operation_id = "deliver",
     params(
         ("flavor" = Option<Flavor>, Query, description = "Which flavor of the repository's builders; `default`."),
         ("X-Gitea-Event" = Option<String>, Header, description = "What happened, by Gitea and Forgejo. No header: a push."),

@@ -39,7 +39,7 @@ pub(crate) struct Cancelling {
 const PERSON: &str = "a user";
 
 /// Cancels a build
-#[utoipa::path(delete, path = "/builds/{builder}/{child}", tag = "people", params(BuildPath),
+#[utoipa::path(delete, path = "/builds/{builder}/{child}", tag = "people", operation_id = "cancel_build", params(BuildPath),
     responses(
         (status = 200, description = "It was over.", content((Cancelling = "application/json"), (String = "text/plain"))),
         (status = 202, description = "It is being stopped.", content((Cancelling = "application/json"), (String = "text/plain"))),

@@ -1,6 +1,9 @@
 //! An API's description, OpenAPI 3.1 (<https://spec.openapis.org/oas/v3.1.1.html>), as it is served.
 
+use std::collections::HashSet;
+
 use sha2::{Digest as _, Sha256};
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::{OpenApi, PathItem, RefOr};
 
 /// What stands in the address of an artifact, and of a cache in its place.
@@ -56,6 +59,17 @@ fn in_words_of_caches(item: &PathItem) -> Option<PathItem> {
     let text = serde_json::to_string(&item).ok()?;
     let text = KINDS.iter().fold(text, |text, (artifact, cache)| text.replace(artifact, cache));
     serde_json::from_str(&text).ok()
+}
+
+/// A part of an address is named by its handler's arguments as well as by its description: the latter stays.
+pub fn tell_once(operation: &mut Operation) {
+    let mut told = HashSet::new();
+    for parameters in operation.parameters.iter_mut() {
+        parameters.retain(|one| match one {
+            RefOr::T(one) => told.insert((serde_json::to_string(&one.parameter_in).ok(), one.name.clone())),
+            RefOr::Ref(_) => true,
+        });
+    }
 }
 
 /// Takes parameters away.

@@ -21,7 +21,7 @@ pub const NO_STORE: &str = "urn:albatros:no-store";
 /// A refusal, for programs by its type and for people by its detail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// What kind: one of this module's, else [`BLANK`].
+    /// What kind: `about:blank`, or `urn:albatros:…` where a program is to tell it from others.
     #[serde(rename = "type", default = "blank")]
     pub kind: String,
     /// The status in words.

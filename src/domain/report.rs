@@ -24,14 +24,14 @@ pub fn clipped(text: &str, most: usize) -> &str {
 /// A build's report, as its controller sends it to serve: whole, and again after each change.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Report {
-    /// Markdown; untrusted text, at most [`SUMMARY_LIMIT`].
+    /// Markdown; untrusted text, at most 32 KiB.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
     /// Test results; none where no tests were reported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<Tests>,
     /// Why a build whose script ended well is none: an artifact that could not be kept. Our own words around the
-    /// script's names, at most [`TEXT_LIMIT`].
+    /// script's names, at most 300 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -42,7 +42,7 @@ pub struct Tests {
     /// How many.
     #[serde(flatten)]
     pub counts: TestCounts,
-    /// The first failed ones, at most [`NAMED_FAILURES`].
+    /// The first failed ones, at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailedTest>,
 }

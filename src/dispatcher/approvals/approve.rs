@@ -31,7 +31,7 @@ pub(crate) struct How {
 /// Approves a change that is held
 ///
 /// It is built at the commit that was held, never with secrets.
-#[utoipa::path(post, path = "/builds/claim/{claim}/approve", tag = "people", params(ClaimPath, How),
+#[utoipa::path(post, path = "/builds/claim/{claim}/approve", tag = "people", operation_id = "approve_claim", params(ClaimPath, How),
     responses(
         (status = 200, description = "Its build.", content((Handed = "application/json"), (String = "text/plain"))),
         (status = 202, description = "It has no build yet; the address says how it goes on.",

@@ -81,7 +81,7 @@ struct HeldView {
 /// What waits for a person, oldest first
 ///
 /// Private changes, and any change's files, only for a bearer of their repository.
-#[utoipa::path(get, path = "/held", tag = "people", params(Which),
+#[utoipa::path(get, path = "/held", tag = "people", operation_id = "list_held", params(Which),
     responses(
         (status = 200, description = "The changes; as text one a line.",
             content((HeldList = "application/json"), (String = "text/plain"))),

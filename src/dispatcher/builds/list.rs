@@ -58,7 +58,7 @@ const LIST_USUAL: usize = 50;
 /// Builds, newest first
 ///
 /// Private ones only for a bearer of their repository.
-#[utoipa::path(get, path = "/builds", tag = "people", params(ListQuery),
+#[utoipa::path(get, path = "/builds", tag = "people", operation_id = "list_builds", params(ListQuery),
     responses(
         (status = 200, description = "The builds; as text one a line: id, state, repository and ref.",
             content((Vec<BuildView> = "application/json"), (String = "text/plain"))),

@@ -31,7 +31,7 @@ const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
 /// One build
 ///
 /// How far it is, or how it ended, and what it has reported.
-#[utoipa::path(get, path = "/builds/{builder}/{child}", tag = "people", params(BuildPath),
+#[utoipa::path(get, path = "/builds/{builder}/{child}", tag = "people", operation_id = "get_build", params(BuildPath),
     responses(
         (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
         Reading,
@@ -112,7 +112,7 @@ async fn report(app: &App, claim: Option<&ClaimId>) -> Option<Report> {
 /// One change, which may have no build yet
 ///
 /// The address that a forge or `trigger` is answered while there is no build.
-#[utoipa::path(get, path = "/builds/claim/{claim}", tag = "people", params(ClaimPath),
+#[utoipa::path(get, path = "/builds/claim/{claim}", tag = "people", operation_id = "get_claim", params(ClaimPath),
     responses(
         (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
         Reading,

@@ -44,7 +44,7 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// The log of a build, by its id in the query
 ///
 /// As it is written, and it ends when the build has. The last line is `albatros: <outcome>` unless `raw=1`.
-#[utoipa::path(get, path = "/build", tag = "people", params(LogQuery, Ranged),
+#[utoipa::path(get, path = "/build", tag = "people", operation_id = "read_log_by_id", params(LogQuery, Ranged),
     responses(
         (status = 200, description = "The log, from its first byte on, until the build has ended.", body = String, content_type = "text/plain"),
         (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),
@@ -65,7 +65,7 @@ pub(crate) async fn build(
 /// The log of a build
 ///
 /// The same as `/build?job=`.
-#[utoipa::path(get, path = "/builds/{builder}/{child}/log", tag = "people", params(BuildPath, LogQuery, Ranged),
+#[utoipa::path(get, path = "/builds/{builder}/{child}/log", tag = "people", operation_id = "read_log", params(BuildPath, LogQuery, Ranged),
     responses(
         (status = 200, description = "The log, from its first byte on, until the build has ended.", body = String, content_type = "text/plain"),
         (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),

@@ -15,9 +15,11 @@ use super::{
     App, SharedApp, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, trigger,
 };
 use crate::domain::described::Document;
+use crate::domain::id::BuilderName;
+use crate::domain::problem::Problem;
 
 pub(crate) use parts::{BuildPath, ClaimPath, IdempotencyKey, Ranged};
-pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Session};
+pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Sending, Session};
 
 /// In the order of `routes`: a route that is missing here, or one too many, fails a test.
 #[derive(OpenApi)]
@@ -67,6 +69,7 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Session};
         health::version,
         openapi,
     ),
+    components(schemas(BuilderName, Problem)),
     tags(
         (name = "forges", description = "What Gitea, Forgejo and GitHub send."),
         (name = "people", description = "What people and their scripts see and do."),
@@ -88,7 +91,7 @@ fn document(app: &App) -> Document {
 /// This description
 ///
 /// OpenAPI 3.1. It changes with the server's version and its address alone.
-#[utoipa::path(get, path = "/openapi.json", tag = "operators", security(()), responses(
+#[utoipa::path(get, path = "/openapi.json", tag = "operators", operation_id = "get_description", security(()), responses(
     (status = 200, description = "The description.", body = serde_json::Value),
     (status = 304, description = "It is the one that `If-None-Match` names."),
 ))]

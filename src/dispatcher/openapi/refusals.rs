@@ -61,8 +61,13 @@ refusals! {
     "400" "Something in the request is malformed; the detail says what.",
     "401" "A bearer token is needed.",
     "403" "This is not the secret of the build's session, or it is not for this build.",
-    "408" "The body did not arrive in time.",
     "410" "The build is over.",
-    "413" "The body is too large.",
     "503" "Not now: something does not answer, or too many ask at once. Try again after `Retry-After`.",
+}
+
+refusals! {
+    /// Of who sends a body.
+    Sending:
+    "408" "The body did not arrive in time.",
+    "413" "The body is too large.",
 }

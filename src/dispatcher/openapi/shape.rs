@@ -1,13 +1,13 @@
 //! What holds for all of the API: how callers show who they are, and in which forms they are refused.
 
+use utoipa::Modify;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Response};
-use utoipa::{Modify, PartialSchema as _};
 
-use crate::domain::described::tell_of_caches;
-use crate::domain::problem::{self, Problem};
+use crate::domain::described::{tell_of_caches, tell_once};
+use crate::domain::problem;
 
 /// What is described for artifacts alone, and is the same for caches.
 const OF_BOTH_KINDS: [&str; 2] = ["/session/{claim}/artifacts/{id}", "/session/{claim}/artifacts/{id}/commit"];
@@ -21,9 +21,11 @@ pub(super) struct Shape;
 impl Modify for Shape {
     fn modify(&self, api: &mut OpenApi) {
         tell_of_caches(api, &OF_BOTH_KINDS);
-        api.paths.paths.values_mut().flat_map(operations).for_each(refused_in_all_forms);
+        for operation in api.paths.paths.values_mut().flat_map(operations) {
+            tell_once(operation);
+            refused_in_all_forms(operation);
+        }
         let components = api.components.get_or_insert_default();
-        components.schemas.insert("Problem".to_owned(), Problem::schema());
         for (name, scheme) in schemes() {
             components.add_security_scheme(name, scheme);
         }

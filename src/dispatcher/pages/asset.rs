@@ -28,7 +28,7 @@ const fn mixed(start: u64, text: &str) -> u64 {
 }
 
 /// The style and the script of the pages
-#[utoipa::path(get, path = "/assets/{name}", tag = "people", security(()),
+#[utoipa::path(get, path = "/assets/{name}", tag = "people", operation_id = "get_asset", security(()),
     params(("name" = String, Path, description = "The file, as pages name it.")),
     responses(
         (status = 200, description = "The file.", content((String = "text/css"), (String = "text/javascript"), (String = "image/svg+xml"))),

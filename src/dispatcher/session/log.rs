@@ -11,7 +11,7 @@ use super::proof::Proof;
 use super::refusal::Refusal;
 use crate::api::store::Store;
 use crate::dispatcher::history::home_of;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::history::Home;
 use crate::domain::id::ClaimId;
@@ -37,6 +37,7 @@ const END_MOST: usize = 1024;
         (status = 204, description = "It is kept."),
         (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(crate) async fn put(
@@ -74,6 +75,7 @@ pub(crate) async fn put(
         (status = 204, description = "It is kept."),
         (status = 404, description = "The server has no store: `urn:albatros:no-store`."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(crate) async fn end(

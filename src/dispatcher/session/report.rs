@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, StatusCode};
 use super::bearer::Bearer;
 use super::caller::Caller;
 use super::refusal::Refusal;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::record::Record;
 use crate::domain::report::{REPORT_LIMIT, Report};
@@ -19,8 +19,8 @@ const TRIES: usize = 10;
 /// Keeps what the script says of itself
 ///
 /// Whole, and again after each change.
-#[utoipa::path(put, path = "/session/{claim}/report", tag = "controllers", params(ClaimPath), request_body = Report,
-    responses((status = 204, description = "It is kept."), Session), security(("session" = [])),)]
+#[utoipa::path(put, path = "/session/{claim}/report", tag = "controllers", operation_id = "put_report", params(ClaimPath), request_body = Report,
+    responses((status = 204, description = "It is kept."), Session, Sending), security(("session" = [])),)]
 pub(crate) async fn report(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

@@ -13,7 +13,7 @@ use super::one_of;
 use super::room::Room;
 use crate::api::store::Signed;
 use crate::dispatcher::blobs::shelf;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::{BlobKind, Kept};
 use crate::domain::id::{BlobId, UploadId};
@@ -55,6 +55,7 @@ struct Begun {
         (status = 422, description = "The build has too many."),
         (status = 507, description = "The store is full."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(super) async fn begin(room: &Room<'_>, kind: BlobKind, id: &BlobId, ask: &Ask) -> Result<Response, Refusal> {

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::begin::{check_count, there, too_large};
 use super::one_of;
 use super::room::Room;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::{BlobKind, Kept, Manifest, Packing};
 use crate::domain::id::{BlobId, UploadId};
@@ -42,6 +42,7 @@ pub(super) struct Told {
         (status = 422, description = "What has arrived is not what was sent."),
         (status = 507, description = "The store is full."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(super) async fn commit(room: &Room<'_>, kind: BlobKind, id: &BlobId, told: Told) -> Result<Response, Refusal> {

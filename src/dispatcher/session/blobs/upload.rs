@@ -15,7 +15,7 @@ use super::room::Room;
 use crate::api::store::Upload;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::body::linger;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::BlobKind;
@@ -25,7 +25,7 @@ use crate::domain::id::UploadId;
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// Takes the bytes of an artifact or a cache, where they pass through here
-#[utoipa::path(put, path = "/session/{claim}/uploads/{upload}", tag = "controllers",
+#[utoipa::path(put, path = "/session/{claim}/uploads/{upload}", tag = "controllers", operation_id = "put_upload",
     params(ClaimPath, ("upload" = UploadId, Path, description = "What `begin` has said.")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
@@ -34,6 +34,7 @@ const SILENCE: Duration = Duration::from_secs(60);
         (status = 409, description = "This upload was sent before."),
         (status = 507, description = "The store is full."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(crate) async fn upload(

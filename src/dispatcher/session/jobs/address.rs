@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::dispatcher::SharedApp;
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
@@ -30,8 +30,8 @@ struct Told {
 }
 
 /// Says where a service takes connections
-#[utoipa::path(put, path = "/session/{claim}/address", tag = "controllers", params(ClaimPath), request_body = Told,
-    responses((status = 204, description = "It is kept."), Session), security(("session" = [])),)]
+#[utoipa::path(put, path = "/session/{claim}/address", tag = "controllers", operation_id = "put_address", params(ClaimPath), request_body = Told,
+    responses((status = 204, description = "It is kept."), Session, Sending), security(("session" = [])),)]
 pub(crate) async fn address(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::{BYTES_MOST, MOST, Tracked, configuration, shown, tracked};
 use crate::dispatcher::claim::nonce;
 use crate::dispatcher::dispatch::{self, AdvanceError, Advanced};
-use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::caller::Caller;
 use crate::dispatcher::session::refusal::Refusal;
@@ -41,6 +41,7 @@ const BODY_LIMIT: usize = 2 * SPEC_MOST;
         (status = 409, description = "The build has another job of this name."),
         (status = 422, description = "The job makes no sense, or there are too many."),
         Session,
+        Sending,
     ),
     security(("session" = [])),)]
 pub(crate) async fn start(
