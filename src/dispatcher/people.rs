@@ -13,7 +13,7 @@ use super::builds::build_id;
 use super::held::{self, Stopping};
 use super::hook::registry_down;
 use super::known::{self, Known, LookupError, Tracked};
-use super::openapi::{Acting, BuildPath, ClaimPath};
+use super::openapi::{Acting, BuildPath, ClaimPath, Pressing};
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{BuildId, ClaimId};
@@ -55,7 +55,16 @@ pub(crate) async fn cancel(
     Ok(cancelled(&app, &build_id(path)?, &credentials).await?.into_form(&headers))
 }
 
-/// `POST /builds/{builder}/{child}/cancel`: the same for a form, which cannot say DELETE.
+/// Cancels a build, for a form
+#[utoipa::path(post, path = "/builds/{builder}/{child}/cancel", tag = "people", params(BuildPath),
+    responses(
+        (status = 200, description = "It was over.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It is being stopped.",
+            content((Cancelling = "application/json"), (String = "text/plain"))),
+        Acting,
+        Pressing,
+    ),
+    security(("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn cancel_by_form(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -95,7 +104,17 @@ pub(crate) async fn cancel_claim(
     Ok(stop(&app, &claim, stored).await?.into_form(&headers))
 }
 
-/// `POST /builds/claim/{claim}/cancel`
+/// Cancels a change, for a form
+#[utoipa::path(post, path = "/builds/claim/{claim}/cancel", tag = "people", params(ClaimPath),
+    responses(
+        (status = 200, description = "It was over.", content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 202, description = "It is being stopped.",
+            content((Cancelling = "application/json"), (String = "text/plain"))),
+        (status = 409, description = "It is over, or it is being written by others."),
+        Acting,
+        Pressing,
+    ),
+    security(("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn cancel_claim_by_form(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

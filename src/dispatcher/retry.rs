@@ -13,7 +13,7 @@ use super::answer::{Answer, Handed, Problem};
 use super::builds::{build_id, forgotten};
 use super::hook::registry_down;
 use super::known::{self, Tracked};
-use super::openapi::{Acting, BuildPath, ClaimPath, IdempotencyKey};
+use super::openapi::{Acting, BuildPath, ClaimPath, IdempotencyKey, Pressing};
 use super::people::authorize;
 use super::start::{self, Wish, start};
 use super::{App, SharedApp};
@@ -54,8 +54,9 @@ struct Former {
         (status = 409, description = "It is not over."),
         (status = 422, description = "It cannot be built again by itself."),
         Acting,
+        Pressing,
     ),
-    security(("bearer" = []), ("token" = [])),)]
+    security(("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn build(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -85,8 +86,9 @@ pub(crate) async fn build(
         (status = 409, description = "It is not over."),
         (status = 422, description = "It cannot be built again by itself."),
         Acting,
+        Pressing,
     ),
-    security(("bearer" = []), ("token" = [])),)]
+    security(("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

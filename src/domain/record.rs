@@ -145,7 +145,7 @@ pub struct Undecided {
 }
 
 /// How a change came to be built that is held unless somebody approves it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApprovedBy {
     /// A person looked at this very commit, or could have.

@@ -10,7 +10,7 @@ use super::super::acts::{self, Post};
 use super::super::answer::{Answer, Handed, Problem};
 use super::super::fields::Fields;
 use super::super::hook::registry_down;
-use super::super::openapi::{Acting, ClaimPath};
+use super::super::openapi::{Acting, ClaimPath, Pressing};
 use super::super::people::{is_over, open_claim};
 use super::super::{App, SharedApp, claim};
 use super::{TRIES, senders};
@@ -39,8 +39,9 @@ pub(crate) struct How {
         (status = 409, description = "It is over, or about to be."),
         (status = 422, description = "It cannot be dispatched, or has no sender who could be approved."),
         Acting,
+        Pressing,
     ),
-    security(("bearer" = []), ("token" = [])),)]
+    security(("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn approve(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

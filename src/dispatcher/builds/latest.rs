@@ -5,6 +5,7 @@ use axum::http::header::{LOCATION, VARY};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::dispatcher::access::{self, Credentials};
 use crate::dispatcher::answer::Problem;
@@ -12,22 +13,32 @@ use crate::dispatcher::claim::url_encoded;
 use crate::dispatcher::history::{self, Asked, Latest, LatestError};
 use crate::dispatcher::hook::registry_down;
 use crate::dispatcher::known::LookupError;
+use crate::dispatcher::openapi::Reading;
 use crate::dispatcher::pages::Chrome;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::repo_url::RepoUrl;
 
 /// The query. Either `branch` or `ref`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct LatestQuery {
+    /// The repository's address.
+    #[param(required)]
     repo: Option<String>,
+    /// A branch's name; or `ref` in its place.
     branch: Option<String>,
     /// A whole name, for a tag: `refs/tags/v1`.
     #[serde(rename = "ref")]
     git_ref: Option<String>,
+    /// Of this flavor; of any.
     flavor: Option<String>,
 }
 
-/// `GET /builds/latest`: 302 to the newest build, open or ended, that this caller may see.
+/// The newest build of a branch
+///
+/// Open or ended.
+#[utoipa::path(get, path = "/builds/latest", tag = "people", operation_id = "find_latest", params(LatestQuery),
+    responses((status = 302, description = "Its address: a path."), Reading),
+    security((), ("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn latest(
     State(app): State<SharedApp>,
     Query(query): Query<LatestQuery>,

@@ -61,10 +61,10 @@ const LIST_USUAL: usize = 50;
 #[utoipa::path(get, path = "/builds", tag = "people", operation_id = "list_builds", params(ListQuery),
     responses(
         (status = 200, description = "The builds; as text one a line: id, state, repository and ref.",
-            content((Vec<BuildView> = "application/json"), (String = "text/plain"))),
+            content((Vec<BuildView> = "application/json"), (String = "text/plain"), (String = "text/html"))),
         Listing,
     ),
-    security((), ("bearer" = []), ("token" = [])),)]
+    security((), ("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn list(
     State(app): State<SharedApp>,
     Query(query): Query<ListQuery>,

@@ -33,10 +33,10 @@ const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
 /// How far it is, or how it ended, and what it has reported.
 #[utoipa::path(get, path = "/builds/{builder}/{child}", tag = "people", operation_id = "get_build", params(BuildPath),
     responses(
-        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"))),
         Reading,
     ),
-    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
+    security((), ("bearer" = []), ("token" = []), ("key" = []), ("signin" = [])),)]
 pub(crate) async fn one(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
@@ -114,10 +114,10 @@ async fn report(app: &App, claim: Option<&ClaimId>) -> Option<Report> {
 /// The address that a forge or `trigger` is answered while there is no build.
 #[utoipa::path(get, path = "/builds/claim/{claim}", tag = "people", operation_id = "get_claim", params(ClaimPath),
     responses(
-        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"))),
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"))),
         Reading,
     ),
-    security((), ("bearer" = []), ("token" = []), ("key" = [])),)]
+    security((), ("bearer" = []), ("token" = []), ("key" = []), ("signin" = [])),)]
 pub(crate) async fn one_by_claim(
     State(app): State<SharedApp>,
     Path(claim): Path<String>,

@@ -12,14 +12,14 @@ use utoipa::openapi::Server;
 use utoipa::{Modify as _, OpenApi};
 
 use super::{
-    App, SharedApp, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, trigger,
+    App, SharedApp, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, signin, trigger,
 };
 use crate::domain::described::Document;
 use crate::domain::id::BuilderName;
 use crate::domain::problem::Problem;
 
 pub(crate) use parts::{BuildPath, ClaimPath, IdempotencyKey, Ranged};
-pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Sending, Session};
+pub(crate) use refusals::{Acting, Listing, LogRefused, Pressing, Reading, Sending, Session};
 
 /// In the order of `routes`: a route that is missing here, or one too many, fails a test.
 #[derive(OpenApi)]
@@ -36,12 +36,15 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Sending, Session
         hook::hook,
         logs::tail::build,
         builds::list::list,
+        builds::latest::latest,
         builds::one::one_by_claim,
         people::cancel_claim,
+        people::cancel_claim_by_form,
         approvals::approve::approve,
         retry::claim,
         builds::one::one,
         people::cancel,
+        people::cancel_by_form,
         retry::build,
         logs::tail::build_log,
         blobs::people::list,
@@ -60,6 +63,9 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Reading, Sending, Session
         approvals::senders::list,
         approvals::senders::add,
         approvals::senders::remove,
+        signin::show,
+        signin::sign_in,
+        signin::sign_out,
         trigger::trigger,
         bin::bin,
         pages::asset::asset,

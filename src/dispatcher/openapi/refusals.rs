@@ -71,3 +71,12 @@ refusals! {
     "408" "The body did not arrive in time.",
     "413" "The body is too large.",
 }
+
+refusals! {
+    /// Of a form; and where a form that acts leads.
+    Pressing:
+    "303" "To a form: the page of what came of it.",
+    "403" "The form is of another site, or of an earlier sign-in.",
+    "408" "The form did not arrive in time.",
+    "413" "The form is too large.",
+}

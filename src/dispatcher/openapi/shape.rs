@@ -65,10 +65,14 @@ fn schemes() -> Vec<(&'static str, SecurityScheme)> {
     let query = |name, about| SecurityScheme::ApiKey(ApiKey::Query(ApiKeyValue::with_description(name, about)));
     let header = |name, about| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, about)));
     let signed = "HMAC-SHA256 of the raw body under the hook's secret, in hexadecimal digits";
+    let cookie =
+        "What signing in gives a browser; behind https `__Host-albatros`. It acts with the `csrf` of a form alone.";
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description("albatros", cookie)));
     vec![
         ("bearer", bearer("One of the repository's `tokens`, else its `hook.token`; or a token of the instance.")),
         ("token", query("token", "The same as the bearer, in the address. It may end up in logs of proxies.")),
         ("key", query("key", "What a status links with: good for seeing one private build, and for nothing else.")),
+        ("signin", cookie),
         ("hookToken", query("token", "`hook.token`; only where the repository has no `hook.secret`.")),
         ("giteaSignature", header("X-Gitea-Signature", signed)),
         ("forgejoSignature", header("X-Forgejo-Signature", signed)),

@@ -20,6 +20,7 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
+use utoipa::{IntoParams, ToSchema};
 
 use self::tokens::Tokens;
 use super::answer::Problem;
@@ -63,13 +64,29 @@ struct SignInPage {
     wrong: Option<&'static str>,
 }
 
-#[derive(Debug, Deserialize)]
+/// What is typed into the page.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "described here, and read field by field")]
+struct TypedIn {
+    /// A token of a repository or of the instance.
+    token: String,
+    /// A path of ours to go back to.
+    back: Option<String>,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Asked {
+    /// A path of ours to go back to.
     #[serde(default)]
     back: String,
 }
 
-/// `GET /signin?back=`
+/// Where a browser signs in
+#[utoipa::path(get, path = "/signin", tag = "people", operation_id = "show_signin", security(()), params(Asked),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 400, description = "The query cannot be read."),
+    ),)]
 pub(crate) async fn show(State(app): State<SharedApp>, visitor: Visitor, Query(asked): Query<Asked>) -> Response {
     form(&app, &visitor, &Back::of(&asked.back), None)
 }
@@ -83,7 +100,20 @@ fn form(app: &App, visitor: &Visitor, back: &Back, wrong: Option<(StatusCode, &'
     pages::page(wrong.map_or(StatusCode::OK, |(status, _)| status), &page)
 }
 
-/// `POST /signin`. A page of another site may not sign somebody in: what he does here then would be another's.
+/// Signs a browser in
+///
+/// A token for a cookie, which is good for reading by itself; for acting with the `csrf` field of a page's form.
+#[utoipa::path(post, path = "/signin", tag = "people", security(()),
+    request_body(content = TypedIn, content_type = "application/x-www-form-urlencoded"),
+    responses(
+        (status = 303, description = "Signed in, and back."),
+        (status = 401, description = "Nobody knows that token."),
+        (status = 403, description = "The form is of another site."),
+        (status = 408, description = "The form did not arrive in time."),
+        (status = 413, description = "The form is too large."),
+        (status = 429, description = "Too many wrong tokens are being tried."),
+        (status = 503, description = "Consul does not answer. Try again."),
+    ),)]
 pub(crate) async fn sign_in(
     State(app): State<SharedApp>,
     visitor: Visitor,
@@ -133,7 +163,14 @@ fn ticket(tokens: &Tokens<'_>, token: &Secret, before: Option<&Ticket>, now: Tim
     Ticket::new(&all, until, nonce).ok_or_else(|| Problem::unavailable("nobody can be signed in now; try again"))
 }
 
-/// `POST /signout`
+/// Signs a browser out
+#[utoipa::path(post, path = "/signout", tag = "people", security(()),
+    responses(
+        (status = 303, description = "Signed out, and back."),
+        (status = 403, description = "The form is of another site."),
+        (status = 408, description = "The form did not arrive in time."),
+        (status = 413, description = "The form is too large."),
+    ),)]
 pub(crate) async fn sign_out(
     State(app): State<SharedApp>,
     headers: HeaderMap,
