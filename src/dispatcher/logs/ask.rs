@@ -5,10 +5,13 @@ use axum::http::header::{IF_RANGE, RANGE};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::hub::LogKey;
 use crate::dispatcher::answer::Problem;
+use crate::domain::id::BuildId;
+use crate::domain::secret::Secret;
 use crate::engine::LogStream;
 
-/// The query as it was typed. `token` and `key` are read elsewhere.
+/// The query as it was typed. `token` is read elsewhere, and `key` too; here it only is for links to stay with.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 pub(crate) struct LogQuery {
     /// The build's id, where it is not part of the address.
@@ -23,6 +26,29 @@ pub(crate) struct LogQuery {
     follow: Option<String>,
     /// `1`: each line behind the time at which it came.
     times: Option<String>,
+    #[param(ignore)]
+    pub(super) key: Option<Secret>,
+    /// The number of the first line, of a page or of events.
+    from: Option<String>,
+    /// `1`: events of who falls far behind go on near the end.
+    skip: Option<String>,
+}
+
+/// Lines of a log in place of its bytes: for pages and events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct LinesAsk {
+    /// The number of the first.
+    pub(super) from: Option<u64>,
+    /// Who falls far behind goes on near the end.
+    pub(super) skip: bool,
+}
+
+impl LinesAsk {
+    pub(super) fn of(query: &LogQuery) -> Result<Self, Problem> {
+        let from = query.from.as_deref().filter(|from| !from.is_empty());
+        let from = from.map(|from| number(from).ok_or_else(|| Problem::bad_request("from must be a line's number")));
+        Ok(Self { from: from.transpose()?, skip: word("skip", query.skip.as_deref(), false)? })
+    }
 }
 
 /// What is asked for.
@@ -64,6 +90,12 @@ impl Ask {
             return Err(Problem::bad_request("times are known of the executor's log alone"));
         }
         Ok(Self { task, stream, both, raw, follow, times, range: ByteRange::of(headers) })
+    }
+
+    /// Which log of a build that is.
+    pub(super) fn key(&self, build: &BuildId) -> LogKey {
+        let Self { task, stream, both, times, .. } = *self;
+        LogKey { build: build.clone(), task, stream, both, times }
     }
 }
 
@@ -159,6 +191,16 @@ mod tests {
         assert!(ask("log=both").unwrap().both);
         for text in ["times=1&task=prepare", "log=both&task=prepare", "log=", "log=all", "raw=2", "follow=maybe"] {
             assert_eq!(ask(text).unwrap_err().status, axum::http::StatusCode::BAD_REQUEST, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_asked_for_by_number() {
+        let lines = |text| LinesAsk::of(&query(text));
+        assert_eq!(lines("from="), Ok(LinesAsk { from: None, skip: false }));
+        assert_eq!(lines("from=12&skip=1"), Ok(LinesAsk { from: Some(12), skip: true }));
+        for text in ["from=-1", "from=x", "from=1.5", "skip=maybe"] {
+            assert_eq!(lines(text).unwrap_err().status, axum::http::StatusCode::BAD_REQUEST, "{text}");
         }
     }
 

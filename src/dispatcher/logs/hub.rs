@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::feed;
 use super::spool::{Ending, Room, Seat, Spool};
+use crate::domain::ansi::Layout;
 use crate::domain::id::BuildId;
 use crate::engine::{EngineError, LogSource, LogStream};
 
@@ -27,6 +28,13 @@ pub(super) struct LogKey {
     pub(super) both: bool,
     /// With the time of each line.
     pub(super) times: bool,
+}
+
+impl LogKey {
+    /// What stands before each of its lines.
+    pub(super) fn layout(&self) -> Layout {
+        Layout { times: self.times, both: self.both }
+    }
 }
 
 /// Where a log comes from, and how its build's end is learned; neither starts before it is awaited.

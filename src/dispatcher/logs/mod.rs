@@ -14,14 +14,19 @@ mod ask;
 mod both;
 mod ending;
 mod feed;
+mod follow;
 mod hub;
 mod kept;
+mod lines;
+mod links;
+mod page;
 mod reader;
 mod recent;
 mod spool;
 pub(crate) mod tail;
 #[cfg(test)]
 mod tests;
+mod told;
 mod window;
 
 pub(crate) use ask::LogQuery;

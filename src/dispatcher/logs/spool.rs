@@ -6,14 +6,16 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::lines::Lines;
 use super::recent::Recent;
+use crate::domain::ansi::Layout;
 use crate::domain::outcome::Outcome;
 use crate::engine::EngineError;
 
@@ -102,6 +104,8 @@ pub(super) struct Spool {
     readers: watch::Sender<usize>,
     room: Arc<Room>,
     held: AtomicU64,
+    /// Where its lines are, once a browser has asked.
+    lines: OnceLock<Box<Lines>>,
     /// Cancelled when the hub has given this spool up; only one without readers is.
     pub(super) given_up: CancellationToken,
 }
@@ -118,6 +122,7 @@ impl Spool {
             readers: watch::Sender::new(0),
             room,
             held: AtomicU64::new(0),
+            lines: OnceLock::new(),
             given_up: CancellationToken::new(),
         }))
     }
@@ -173,6 +178,11 @@ impl Spool {
     /// Watches the progress.
     pub(super) fn watch(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+
+    /// Its lines, of which each has `layout` before it.
+    pub(super) fn lines(&self, layout: Layout) -> &Lines {
+        self.lines.get_or_init(|| Box::new(Lines::new(layout)))
     }
 
     /// How many read it.

@@ -20,12 +20,14 @@ use super::hub::{JoinError, LogKey, Upstream};
 use super::kept::{self, Wanted};
 use super::reader::{Lines, Reader, Until, Wish};
 use super::spool::{Progress, Seat, Stage};
-use super::{both, ending};
+use super::{both, ending, follow, page};
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::builds::{build_id, readable_by_many};
+use crate::dispatcher::form::Form;
 use crate::dispatcher::known::Known;
 use crate::dispatcher::openapi::{BuildPath, LogRefused, Ranged};
+use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::verdict;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::id::{BuildId, BuilderName};
@@ -64,10 +66,12 @@ pub(crate) async fn build(
 
 /// The log of a build
 ///
-/// The same as `/build?job=`.
+/// The same as `/build?job=`; for browsers a page of lines, and as events each line once it has ended.
 #[utoipa::path(get, path = "/builds/{builder}/{child}/log", tag = "people", operation_id = "read_log", params(BuildPath, LogQuery, Ranged),
     responses(
-        (status = 200, description = "The log, from its first byte on, until the build has ended.", body = String, content_type = "text/plain"),
+        (status = 200, description = "The log, from its first byte on, until the build has ended.",
+            content((String = "text/plain"), (String = "text/html"), (String = "text/event-stream"))),
+        (status = 204, description = "To a follower who has been told of the end: nothing more comes."),
         (status = 206, description = "The bytes that `Range` names.", body = String, content_type = "text/plain"),
         LogRefused,
     ),
@@ -77,9 +81,17 @@ pub(crate) async fn build_log(
     Path(path): Path<(String, String)>,
     Query(query): Query<LogQuery>,
     credentials: Credentials,
+    visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    tail(&app, build_id(path)?, Ask::of(&query, &headers)?, &credentials).await
+    let (build, ask) = (build_id(path)?, Ask::of(&query, &headers)?);
+    let known = readable_by_many(&app, &build, &credentials).await?;
+    has_task(&app, &build, ask.task).await?;
+    match Form::of(&headers) {
+        Form::Page => page::show(&app, &known, (&ask, &query), &visitor).await,
+        Form::Events => follow::follow(&app, &known, (&ask, &query), &headers).await,
+        Form::Text | Form::Json => sent(&app, &known, &ask).await,
+    }
 }
 
 async fn tail(app: &SharedApp, build: BuildId, ask: Ask, credentials: &Credentials) -> Result<Response, Problem> {
@@ -101,19 +113,23 @@ pub(crate) async fn of_known(
 }
 
 async fn sent(app: &SharedApp, known: &Known, ask: &Ask) -> Result<Response, Problem> {
-    let Ask { task, stream, both, times, .. } = *ask;
-    let key = LogKey { build: known.build.clone(), task, stream, both, times };
-    if both {
-        both::check(&Wanted { app: Arc::clone(app), key: key.clone(), known: known.clone() }).await?;
-    }
-    let seat = app.logs.join(&key, upstream(app, &key, known))?;
-    first_sign(app, &seat).await?;
+    let seat = seat(app, known, &ask.key(&known.build), FIRST_SIGN).await?;
     let view = view(app, known, &seat, ask).await?;
     Ok(respond(app, seat, view))
 }
 
+/// A place at a log that there is or may be: what is refused, and what is gone for good, is known after `patience`.
+pub(super) async fn seat(app: &SharedApp, known: &Known, key: &LogKey, patience: Duration) -> Result<Seat, Problem> {
+    if key.both {
+        both::check(&Wanted { app: Arc::clone(app), key: key.clone(), known: known.clone() }).await?;
+    }
+    let seat = app.logs.join(key, upstream(app, key, known))?;
+    first_sign(app, &seat, patience).await?;
+    Ok(seat)
+}
+
 /// Only the executor's log is everybody's; the trusted tasks exist, and print nothing secret, where there is a controller.
-async fn has_task(app: &App, build: &BuildId, task: &str) -> Result<(), Problem> {
+pub(super) async fn has_task(app: &App, build: &BuildId, task: &str) -> Result<(), Problem> {
     if TASKS.first() == Some(&task) {
         return Ok(());
     }
@@ -154,13 +170,13 @@ fn refusal(error: &EngineError) -> Problem {
 }
 
 /// Waits a moment for the engine: what it refuses, and what is gone for good, is told by the status of the answer.
-async fn first_sign(app: &App, seat: &Seat) -> Result<(), Problem> {
+async fn first_sign(app: &App, seat: &Seat, patience: Duration) -> Result<(), Problem> {
     let mut progress = seat.watch();
     let there = |now: &Progress| now.len > 0 || now.waiting.is_some() || !matches!(now.stage, Stage::Open);
-    wait(&mut progress, FIRST_SIGN, there).await;
+    wait(&mut progress, patience, there).await;
     let nothing = |now: &Progress| now.len == 0 && matches!(now.stage, Stage::Sealed);
     if nothing(&progress.borrow()) {
-        wait(&mut progress, FIRST_SIGN, |now| !nothing(now)).await;
+        wait(&mut progress, patience, |now| !nothing(now)).await;
     }
     let now = progress.borrow().clone();
     match &now.stage {
@@ -173,7 +189,11 @@ async fn first_sign(app: &App, seat: &Seat) -> Result<(), Problem> {
     }
 }
 
-async fn wait(progress: &mut watch::Receiver<Progress>, most: Duration, until: impl FnMut(&Progress) -> bool) {
+pub(super) async fn wait(
+    progress: &mut watch::Receiver<Progress>,
+    most: Duration,
+    until: impl FnMut(&Progress) -> bool,
+) {
     // Too late or never: the caller looks at what there is.
     drop(tokio::time::timeout(most, progress.wait_for(until)).await);
 }
@@ -209,10 +229,10 @@ async fn view(app: &App, known: &Known, seat: &Seat, ask: &Ask) -> Result<View, 
             return Ok(View { length: exact(seat, lines), ..whole });
         }
         let closing = (!ask.raw).then(|| ending::underway(&verdict));
-        let until = Until::Byte(settled(seat, PATIENCE).await.len, closing);
+        let until = Until::Byte(settled(seat, QUIET, PATIENCE).await.len, closing);
         return Ok(View { wish: Wish { until, ..whole.wish }, ..whole });
     };
-    let now = if ended { sealed(seat).await } else { settled(seat, PATIENCE).await };
+    let now = if ended { sealed(seat).await } else { settled(seat, QUIET, PATIENCE).await };
     Ok(ranged(range, &now))
 }
 
@@ -240,7 +260,7 @@ async fn sealed(seat: &Seat) -> Progress {
 }
 
 /// What there is now: all that has come when nothing came for a moment, or when the log will not stop coming.
-async fn settled(seat: &Seat, most: Duration) -> Progress {
+pub(super) async fn settled(seat: &Seat, quiet: Duration, most: Duration) -> Progress {
     let mut progress = seat.watch();
     let settling = async {
         loop {
@@ -248,7 +268,7 @@ async fn settled(seat: &Seat, most: Duration) -> Progress {
             if now.waiting.is_some() || !matches!(now.stage, Stage::Open) {
                 return;
             }
-            if tokio::time::timeout(QUIET, progress.changed()).await.is_err() {
+            if tokio::time::timeout(quiet, progress.changed()).await.is_err() {
                 return;
             }
         }

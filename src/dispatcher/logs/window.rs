@@ -1,58 +1,180 @@
 //! Some lines of a log, for a page.
 
+use std::time::Duration;
+
+use super::ask::{Ask, LinesAsk};
+use super::hub::LogKey;
+use super::lines::Wanted;
+use super::spool::{Progress, Seat, Stage};
+use super::tail;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::answer::Problem;
-use crate::dispatcher::known::Known;
+use crate::dispatcher::known::{Known, Tracked};
 use crate::domain::ansi::Line;
+use crate::domain::record::Phase;
 use crate::engine::LogStream;
+
+/// How long a page waits for the first word of a log.
+const FIRST_SIGN: Duration = Duration::from_secs(1);
+/// What of a running log comes within so short a time belongs to the page; what comes later is followed.
+const QUIET: Duration = Duration::from_millis(60);
+/// How long a page waits for all of an ended log: a large one has to come from its node first.
+const WHOLE_WITHIN: Duration = Duration::from_secs(5);
+/// The most lines of a page.
+pub(super) const LINES_MOST: usize = 5000;
+/// About the most bytes of a page.
+const COST_MOST: usize = 2 * 1024 * 1024;
 
 /// Which lines of which log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct WindowAsk {
-    /// One of the tasks whose logs may be read.
-    pub(super) task: &'static str,
-    /// Which stream.
-    pub(super) stream: LogStream,
-    /// Both streams in order of time.
-    pub(super) both: bool,
-    /// With the time of each line.
-    pub(super) times: bool,
+    task: &'static str,
+    stream: LogStream,
+    both: bool,
+    times: bool,
     /// The number of the first line; none for the end of the log.
-    pub(super) from: Option<u64>,
-    /// The most lines.
-    pub(super) count: usize,
+    from: Option<u64>,
+    count: usize,
+    is_aside: bool,
 }
 
 impl WindowAsk {
     /// The last lines of what the script has printed.
     pub(crate) fn tail(count: usize) -> Self {
-        Self { task: "executor", stream: LogStream::Stdout, both: false, times: false, from: None, count }
+        let count = count.min(LINES_MOST);
+        Self {
+            task: "executor",
+            stream: LogStream::Stdout,
+            both: false,
+            times: false,
+            from: None,
+            count,
+            is_aside: false,
+        }
     }
 
-    /// The last lines of what went before the script.
+    /// The last lines of how the build was prepared, for one that failed there; beside another log, so without anchors.
     pub(crate) fn preparation(count: usize) -> Self {
-        Self { task: "prepare", ..Self::tail(count) }
+        Self { task: "prepare", is_aside: true, ..Self::tail(count) }
+    }
+
+    pub(super) fn of(ask: &Ask, lines: LinesAsk, count: usize) -> Self {
+        let Ask { task, stream, both, times, .. } = *ask;
+        Self { task, stream, both, times, from: lines.from, count: count.min(LINES_MOST), is_aside: false }
+    }
+
+    fn key(&self, known: &Known) -> LogKey {
+        let Self { task, stream, both, times, .. } = *self;
+        LogKey { build: known.build.clone(), task, stream, both, times }
     }
 }
 
 /// Some lines of a log, and where they are in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct LogWindow {
-    /// The lines, in order.
+    /// The lines, in order. The last may be one that has not ended.
     pub(crate) lines: Vec<Line>,
     /// The number of the first.
     pub(crate) first: u64,
-    /// The number of the line behind the last: where a follower goes on.
+    /// The number of the line behind the last that has ended: where a follower goes on.
     pub(crate) next: u64,
+    /// The number of the line behind the last that has come of the whole log.
+    pub(crate) reach: u64,
     /// How many lines the log has, once that is known.
     pub(crate) total: Option<u64>,
     /// More may come.
     pub(crate) is_open: bool,
     /// Why there is nothing, or not all of it.
     pub(crate) note: Option<String>,
+    /// How the build ended, in words.
+    pub(crate) end: Option<String>,
+    /// It stands beside another log, and its lines have no anchors.
+    pub(crate) is_aside: bool,
 }
 
-/// The lines that are asked for, as far as they are there within about a second.
-pub(crate) async fn window(_app: &SharedApp, _known: &Known, _ask: &WindowAsk) -> Result<LogWindow, Problem> {
-    Ok(LogWindow { first: 1, next: 1, is_open: true, ..LogWindow::default() })
+impl LogWindow {
+    /// No line, and why.
+    pub(crate) fn nothing(why: impl Into<String>) -> Self {
+        Self { first: 1, next: 1, reach: 1, note: Some(why.into()), ..Self::default() }
+    }
+}
+
+/// The lines that are asked for, as far as they are there: within about a second of a running build.
+pub(crate) async fn window(app: &SharedApp, known: &Known, ask: &WindowAsk) -> Result<LogWindow, Problem> {
+    tail::has_task(app, &known.build, ask.task).await?;
+    let key = ask.key(known);
+    let seat = tail::seat(app, known, &key, FIRST_SIGN).await?;
+    let now = come(&seat, known).await;
+    read(&seat, &key, &now, ask).await.map_err(|error| {
+        tracing::error!(%error, "a spooled log could not be read");
+        Problem::unavailable("the log cannot be read now: the disk that it is spooled on does not give it; try again")
+    })
+}
+
+/// What there is now; of a build that is over, all of it if it comes soon enough.
+async fn come(seat: &Seat, known: &Known) -> Progress {
+    if !is_over(known) {
+        return tail::settled(seat, QUIET, FIRST_SIGN).await;
+    }
+    let mut progress = seat.watch();
+    tail::wait(&mut progress, WHOLE_WITHIN, |now| !matches!(now.stage, Stage::Open)).await;
+    let is_told = |now: &Progress| matches!(now.stage, Stage::Ended(_) | Stage::Failed(_));
+    if matches!(progress.borrow().stage, Stage::Sealed) {
+        tail::wait(&mut progress, FIRST_SIGN, is_told).await;
+    }
+    progress.borrow().clone()
+}
+
+fn is_over(known: &Known) -> bool {
+    match &known.tracked {
+        Tracked::Done(_) => true,
+        Tracked::Open(stored) => matches!(stored.value.phase, Phase::Ended { .. }),
+        Tracked::Not => false,
+    }
+}
+
+async fn read(seat: &Seat, key: &LogKey, now: &Progress, ask: &WindowAsk) -> std::io::Result<LogWindow> {
+    let index = seat.lines(key.layout());
+    let reach = index.grow(seat, now).await?;
+    let mut lines = match ask.from {
+        Some(from) => {
+            let wanted = Wanted { from: from.clamp(1, reach.next), count: ask.count, cost: COST_MOST };
+            index.from(seat, wanted).await?
+        }
+        None => {
+            let from = reach.next.saturating_sub(ask.count as u64).max(1);
+            index.last(seat, Wanted { from, count: ask.count, cost: COST_MOST }).await?
+        }
+    };
+    // Others may have grown the index meanwhile.
+    let at_most = reach.next;
+    lines.retain(|line| line.number < at_most);
+    let first = lines.first().map_or_else(|| ask.from.unwrap_or(at_most).clamp(1, at_most), |line| line.number);
+    let next = lines.last().map_or(first, |line| line.number + 1);
+    if next == reach.next && !reach.is_all {
+        lines.extend(index.unfinished(next).await);
+    }
+    Ok(LogWindow {
+        first,
+        next,
+        reach: reach.next,
+        total: reach.is_all.then(|| reach.next - 1),
+        is_open: !matches!(now.stage, Stage::Ended(_) | Stage::Failed(_)),
+        note: note(now, lines.is_empty()),
+        end: match &now.stage {
+            Stage::Ended(ending) => Some(ending.sentence.clone()),
+            Stage::Open | Stage::Sealed | Stage::Failed(_) => None,
+        },
+        is_aside: ask.is_aside,
+        lines,
+    })
+}
+
+fn note(now: &Progress, is_empty: bool) -> Option<String> {
+    let told = now.notice.as_ref().or(now.waiting.as_ref()).map(ToString::to_string);
+    match &now.stage {
+        Stage::Failed(error) => Some(error.to_string()),
+        Stage::Ended(_) | Stage::Sealed => told.or_else(|| is_empty.then(|| "nothing was printed here".to_owned())),
+        Stage::Open => told.or_else(|| is_empty.then(|| "nothing has been printed here yet".to_owned())),
+    }
 }

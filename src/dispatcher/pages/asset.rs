@@ -5,6 +5,8 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
+use crate::domain::ansi::palette;
+
 /// An hour, though what is linked never changes: an icon has no version.
 const KEPT: &str = "public, max-age=3600";
 
@@ -40,6 +42,7 @@ pub(crate) async fn asset(Path(name): Path<String>) -> Response {
         "albatros.css" => ("text/css; charset=utf-8", STYLE),
         "albatros.js" => ("text/javascript; charset=utf-8", SCRIPT),
         "log.css" => ("text/css; charset=utf-8", LOG_STYLE),
+        "log-colors.css" => ("text/css; charset=utf-8", palette::CSS.as_str()),
         "log.js" => ("text/javascript; charset=utf-8", LOG_SCRIPT),
         "icon.svg" => ("image/svg+xml", include_str!("asset/icon.svg")),
         _ => return (StatusCode::NOT_FOUND, "no such file\n").into_response(),

@@ -22,7 +22,7 @@ const MARK: u8 = 64;
 
 /// Attributes and their classes, those of colour apart.
 const CLASSES: [(u8, &str); 6] =
-    [(BOLD, "b"), (DIM, "d"), (ITALIC, "i"), (UNDERLINE, "u"), (STRIKE, "s"), (MARK, "mark")];
+    [(BOLD, "b"), (DIM, "d"), (ITALIC, "i"), (UNDERLINE, "u"), (STRIKE, "s"), (MARK, "odd")];
 
 impl Style {
     /// As nothing has been set.
@@ -93,7 +93,7 @@ impl Style {
         }
     }
 
-    /// The classes of a span: `b d i u s mark`; `f0`…`f255` a colour of text, made readable on the log's own background;
+    /// The classes of a span: `b d i u s`, `odd` for a mark in the place of a character; `f0`…`f255` a colour of text, made readable on the log's own background;
     /// `g0`…`g255` a background with text that is readable on it; `h0`…`h255` a colour of text on such a background, as
     /// it is; `inv` with the log's own colours exchanged.
     pub(super) fn classes(self) -> String {

@@ -107,9 +107,9 @@ fn html_is_text() {
 
 #[test]
 fn what_cannot_be_seen_is_shown_by_a_mark() {
-    assert_eq!(spans("a\0b\x07\x7f"), ["|a", "mark|␀", "|b", "mark|␇␡"]);
-    assert_eq!(spans("user\u{202e}txt.exe"), ["|user", "mark|⟨U+202E⟩", "|txt.exe"]);
-    assert_eq!(spans("\u{9b}31m"), ["mark|⟨U+009B⟩", "|31m"]);
+    assert_eq!(spans("a\0b\x07\x7f"), ["|a", "odd|␀", "|b", "odd|␇␡"]);
+    assert_eq!(spans("user\u{202e}txt.exe"), ["|user", "odd|⟨U+202E⟩", "|txt.exe"]);
+    assert_eq!(spans("\u{9b}31m"), ["odd|⟨U+009B⟩", "|31m"]);
     assert_eq!(spans("tab\there"), ["|tab\there"]);
 }
 
