@@ -8,6 +8,7 @@ mod acts;
 mod answer;
 mod approvals;
 mod archive;
+mod badge;
 mod bin;
 mod blobs;
 mod body;
@@ -63,6 +64,7 @@ pub use blobs::BlobSettings;
 pub use own::{OwnError, build as build_own, tidy};
 
 use archive::Archives;
+use badge::Badges;
 use blobs::Blobs;
 use body::Bodies;
 use changes::Changes;
@@ -124,6 +126,7 @@ pub struct App {
     pub(crate) bodies: Bodies,
     pub(crate) refusals: Refusals,
     pub(crate) guesses: Guesses,
+    pub(crate) badges: Badges,
     pub(crate) archives: Arc<Archives>,
     pub(crate) sessions: Sessions,
     pub(crate) blobs: Blobs,
@@ -173,6 +176,7 @@ impl App {
             bodies: Bodies::default(),
             refusals: Refusals::default(),
             guesses: Guesses::default(),
+            badges: Badges::default(),
             archives,
             sessions: Sessions::default(),
             blobs: Blobs::default(),

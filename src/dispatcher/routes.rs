@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
-    SharedApp, answer, approvals, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry, session,
+    SharedApp, answer, approvals, badge, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry, session,
     signin, trigger,
 };
 use crate::domain::blob::BlobKind;
@@ -53,6 +53,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/trigger", post(trigger::trigger))
         .route("/bin/{name}", get(bin::bin))
         .route("/assets/{name}", get(pages::asset))
+        .route("/badge.svg", get(badge::badge))
         .route("/metrics", get(health::metrics))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

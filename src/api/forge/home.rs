@@ -30,6 +30,9 @@ pub struct About {
     /// Gitea: only for those who are signed in.
     #[serde(default)]
     pub internal: bool,
+    /// The branch that people mean when they name none; none of an empty repository.
+    #[serde(default)]
+    pub default_branch: Option<String>,
     /// What the token's owner may do; GitHub says it to some tokens only.
     #[serde(default)]
     pub permissions: Option<Permissions>,
