@@ -78,13 +78,7 @@ struct Seen {
 
 const NOTHING: Seen = Seen { standing: Standing::Unknown, kept: PRIVATE };
 
-async fn seen(
-    app: &App,
-    credentials: &Credentials,
-    repo: &str,
-    branch: Option<&str>,
-    flavor: Option<&Flavor>,
-) -> Seen {
+async fn seen(app: &App, credentials: &Credentials, repo: &str, branch: Option<&str>, flavor: Option<&Flavor>) -> Seen {
     // What cannot be read is not known; who shows a badge can do nothing about it.
     let Ok(url) = repo.parse::<RepoUrl>() else { return NOTHING };
     let Ok(Entry::Found(found)) = app.registry.entry(&url).await else { return NOTHING };

@@ -48,6 +48,15 @@ const WORTH_JOINING: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 #[derive(Debug)]
 pub(crate) struct Guesses(Semaphore);
 
+impl Guesses {
+    /// Has who guessed wait. False: too many wait already.
+    async fn pause(&self) -> bool {
+        let Ok(_place) = self.0.try_acquire() else { return false };
+        tokio::time::sleep(PAUSE).await;
+        true
+    }
+}
+
 impl Default for Guesses {
     fn default() -> Self {
         Self(Semaphore::new(WAITING))
@@ -141,11 +150,11 @@ pub(crate) async fn sign_in(
 /// Slows down who guesses. Who finds no place to wait is told so at once; a bearer can be guessed as fast as that.
 async fn wrong(app: &App) -> (StatusCode, &'static str) {
     app.refusals.log_token("it is nobody's, typed on the sign-in page");
-    let Ok(_place) = app.guesses.0.try_acquire() else {
-        return (StatusCode::TOO_MANY_REQUESTS, "Too many wrong tokens are being tried here; try again in a moment.");
-    };
-    tokio::time::sleep(PAUSE).await;
-    (StatusCode::UNAUTHORIZED, "No repository and not this server knows that token. Is it complete?")
+    if app.guesses.pause().await {
+        (StatusCode::UNAUTHORIZED, "No repository and not this server knows that token. Is it complete?")
+    } else {
+        (StatusCode::TOO_MANY_REQUESTS, "Too many wrong tokens are being tried here; try again in a moment.")
+    }
 }
 
 /// A further token joins those of before, and ends with them: an old cookie cannot be kept alive by another token.
@@ -195,4 +204,24 @@ fn sent_back(app: &App, back: &Back, cookie: Option<HeaderValue>) -> Response {
 pub(crate) fn see(app: &App, back: &Back) -> Response {
     let place = format!("{}{}", pages::base(app), back.as_str());
     (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_guesses_waits_and_only_so_many_do_at_once() {
+        let (guesses, begun) = (Guesses(Semaphore::new(2)), tokio::time::Instant::now());
+        let mut waiting = [Box::pin(guesses.pause()), Box::pin(guesses.pause())];
+        assert!(waiting.iter_mut().all(|one| one.as_mut().now_or_never().is_none()));
+        assert!(!guesses.pause().await);
+        for one in waiting {
+            assert!(one.await);
+        }
+        assert_eq!(begun.elapsed(), PAUSE);
+        assert!(guesses.pause().await);
+    }
 }

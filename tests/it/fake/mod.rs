@@ -2,6 +2,7 @@
 //!
 //! They answer as the recordings in `tests/fixture` do, the ugly parts included, and they count what is written.
 
+pub(crate) mod browser;
 pub(crate) mod consul;
 pub(crate) mod controller;
 pub(crate) mod delivery;

@@ -1,8 +1,10 @@
 //! The whole server on fakes: what somebody does, and what comes of it. One file a behaviour.
 
+mod acts;
 mod again;
 mod approvals;
 mod archive;
+mod badge;
 mod bin;
 mod blobs;
 mod cancelled;
@@ -26,6 +28,7 @@ mod refused;
 mod replayed;
 mod retried;
 pub(super) mod session;
+mod signin;
 mod strangers;
 mod takeover;
 mod tested;
