@@ -30,6 +30,11 @@ impl Browser {
         Self { url: serve.url.clone(), cookie: self.cookie.clone() }
     }
 
+    /// The same browser with another cookie.
+    pub(crate) fn with_cookie(&self, cookie: impl Into<String>) -> Self {
+        Self { url: self.url.clone(), cookie: Some(cookie.into()) }
+    }
+
     /// A page.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], None).await

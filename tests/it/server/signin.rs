@@ -114,19 +114,19 @@ async fn a_cookie_that_was_changed_or_is_over_opens_nothing() {
         String::new(),
     ];
     for value in changed {
-        let forged = Browser { cookie: Some(format!("{name}={value}")), ..browser.clone() };
+        let forged = browser.with_cookie(format!("{name}={value}"));
         assert_eq!(forged.get(&page).await.status, 404, "{value}");
     }
     for other in [format!("albatros={value}"), format!("x{name}={value}")] {
-        let forged = Browser { cookie: Some(other.clone()), ..browser.clone() };
+        let forged = browser.with_cookie(other.clone());
         assert_eq!(forged.get(&page).await.status, 404, "{other}");
     }
     // Among others, as browsers send them.
-    let among = Browser { cookie: Some(format!("a=b; {cookie}; c=d")), ..browser.clone() };
+    let among = browser.with_cookie(format!("a=b; {cookie}; c=d"));
     assert_eq!(among.get(&page).await.status, 200);
     // However many there are.
     let flood = "a=b; ".repeat(2_000) + &cookie;
-    let flooded = Browser { cookie: Some(flood), ..browser.clone() };
+    let flooded = browser.with_cookie(flood);
     assert_ne!(flooded.get(&page).await.status, 200);
     assert_eq!(browser.get(&page).await.status, 200);
 }
@@ -141,7 +141,8 @@ async fn a_token_that_is_removed_ends_its_cookie_at_once() {
     let mut config = world.config();
     config["tokens"] = serde_json::json!({"read": ["another-one"], "act": [ACTOR]});
     world.put_config(&config);
-    let browser = browser.at(&world.serve().await);
+    let other = world.serve().await;
+    let browser = browser.at(&other);
     assert_eq!(browser.get(&page).await.status, 404);
     let header = browser.get("/signin").await.text;
     assert!(header.contains("Sign in</a>") && !header.contains("Sign out"), "{header}");
@@ -165,6 +166,12 @@ async fn several_tokens_are_signed_in_together_and_signed_out_together() {
     let last = browser.cookie.clone().unwrap();
     assert_eq!(last.split('.').count() - 3, 8, "{last}");
     assert_eq!(until(&first), until(&last), "no token keeps another one's sign-in alive");
+    let csrf = browser.csrf().await;
+    let out = browser.post("/signout", &[("csrf", &csrf)]).await;
+    assert_eq!(location(&out), "/builds");
+    let cleared = set_cookie(&out).unwrap();
+    assert!(cleared.starts_with("__Host-albatros=;") && cleared.contains("Max-Age=0"), "{cleared}");
+
     // The newest are kept.
     config["tokens"]["read"] = vec![many[4].clone()].into();
     world.put_config(&config);
@@ -174,12 +181,6 @@ async fn several_tokens_are_signed_in_together_and_signed_out_together() {
     world.put_config(&config);
     let other = world.serve().await;
     assert_eq!(browser.at(&other).get(&page).await.status, 404, "the oldest had to go");
-
-    let csrf = browser.csrf().await;
-    let out = browser.post("/signout", &[("csrf", &csrf)]).await;
-    assert_eq!(location(&out), "/builds");
-    let cleared = set_cookie(&out).unwrap();
-    assert!(cleared.starts_with("__Host-albatros=;") && cleared.contains("Max-Age=0"), "{cleared}");
 }
 
 #[tokio::test]
