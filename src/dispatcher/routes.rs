@@ -9,8 +9,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
-    SharedApp, answer, approvals, badge, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry, session,
-    signin, trigger,
+    SharedApp, answer, approvals, badge, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry,
+    session, signin, trigger,
 };
 use crate::domain::blob::BlobKind;
 

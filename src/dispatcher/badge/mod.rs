@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use utoipa::IntoParams;
 
 use self::picture::{Standing, picture};
 use super::access::Credentials;
@@ -40,17 +41,30 @@ const PUBLIC: &str = "public, max-age=30";
 const PRIVATE: &str = "private, no-store";
 
 /// Which badge.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Wanted {
+    /// The repository's address.
     #[serde(default)]
+    #[param(required)]
     repo: String,
+    /// A branch's name; the forge's default branch.
     #[serde(default)]
     branch: Option<String>,
+    /// Of this flavor; of any.
     #[serde(default)]
     flavor: Option<String>,
 }
 
-/// `GET /badge.svg?repo=&branch=&flavor=`: of the forge's default branch, and of all flavors, where none is named.
+/// How the newest build of a branch came out
+///
+/// A picture, for whatever it is asked: what is not there, and what may not be seen, is `unknown`.
+#[utoipa::path(get, path = "/badge.svg", tag = "people", operation_id = "show_badge", params(Wanted),
+    responses(
+        (status = 200, description = "The picture.", body = String, content_type = "image/svg+xml"),
+        (status = 304, description = "It is the one that `If-None-Match` names."),
+        (status = 400, description = "The query cannot be read, or the flavor is none."),
+    ),
+    security((), ("bearer" = []), ("token" = []), ("signin" = [])),)]
 pub(crate) async fn badge(
     State(app): State<SharedApp>,
     Query(wanted): Query<Wanted>,

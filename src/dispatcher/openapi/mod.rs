@@ -12,7 +12,8 @@ use utoipa::openapi::Server;
 use utoipa::{Modify as _, OpenApi};
 
 use super::{
-    App, SharedApp, approvals, bin, blobs, builds, health, hook, logs, pages, people, retry, session, signin, trigger,
+    App, SharedApp, approvals, badge, bin, blobs, builds, health, hook, logs, pages, people, retry, session, signin,
+    trigger,
 };
 use crate::domain::described::Document;
 use crate::domain::id::BuilderName;
@@ -69,6 +70,7 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Pressing, Reading, Sendin
         trigger::trigger,
         bin::bin,
         pages::asset::asset,
+        badge::badge,
         health::metrics,
         health::healthz,
         health::readyz,
