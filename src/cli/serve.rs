@@ -10,6 +10,7 @@ use super::settings::{self, Overrides, ServeSettings, SettingsError};
 use super::{complain, log};
 use crate::api::consul::Consul;
 use crate::api::http::{EndpointError, forge_client};
+use crate::api::meter::Meter;
 use crate::api::nomad::Nomad;
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::{self, App, Outside, SharedApp};
@@ -124,12 +125,13 @@ async fn serve(told: ServeSettings) -> Result<(), ServeError> {
 
 fn assemble(told: &ServeSettings, shutdown: CancellationToken) -> Result<SharedApp, ServeError> {
     let settings = told.dispatcher.clone();
-    let registry = ConsulRegistry::new(Consul::new(told.consul.clone())?, &settings.prefix);
-    let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone())?;
+    let meter = Meter::default();
+    let registry = ConsulRegistry::new(Consul::new(told.consul.clone())?.metered(meter.clone()), &settings.prefix);
+    let nomad = Nomad::new(told.nomad.clone(), settings.namespace.clone())?.metered(meter.clone());
     let engine = Engine::Nomad(NomadEngine::new(nomad));
     let forges = forge_client(told.forge_ca.as_deref())?;
     let store = told.store.as_ref().map(Store::open).transpose()?;
-    let outside = Outside { forge_client: forges, shutdown };
+    let outside = Outside { forge_client: forges, meter, shutdown };
     Ok(App::new(settings, engine, Registry::Consul(registry), store, outside))
 }
 

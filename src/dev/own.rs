@@ -17,6 +17,7 @@ use super::RunSettings;
 use super::delivery::SENDER;
 use super::places::Places;
 use crate::api::http::{EndpointError, local_client};
+use crate::api::meter::Meter;
 use crate::api::store::{Store, StoreError, StoreSettings};
 use crate::dispatcher::{self, App, Outside, SharedApp};
 use crate::domain::config::{ConfigError, RepoConfig};
@@ -109,7 +110,7 @@ impl Server {
         // There is no forge: nothing is ever asked with it.
         let forges = local_client(None)?;
         let (engine, registry) = (Engine::Local(engine), Registry::Files(registry));
-        let outside = Outside { forge_client: forges, shutdown: CancellationToken::new() };
+        let outside = Outside { forge_client: forges, meter: Meter::default(), shutdown: CancellationToken::new() };
         let app = App::new(dispatcher, engine, registry, Some(store), outside);
         let task = tokio::spawn(dispatcher::serve(SharedApp::clone(&app), listener));
         Ok(Self { app, task })

@@ -19,6 +19,7 @@ use super::watch::Watch;
 use super::{Machine, Terminal, address_of, delivery};
 use crate::api::albatros::{Albatros, AlbatrosError};
 use crate::api::http::{EndpointError, forge_client};
+use crate::api::meter::Meter;
 use crate::api::store::{Store, StoreError, StoreSettings};
 use crate::dispatcher::{self, App, Outside, Settings, SharedApp};
 use crate::domain::config::{ConfigError, PeopleTokens, RepoConfig};
@@ -181,7 +182,7 @@ fn assemble(
     let registry = FileRegistry::open(&home.dir().join("registry"), configs)?;
     let forges = forge_client(None)?;
     let store = Some(Store::open(&settings.store)?);
-    let outside = Outside { forge_client: forges, shutdown: shutdown.clone() };
+    let outside = Outside { forge_client: forges, meter: Meter::default(), shutdown: shutdown.clone() };
     Ok(App::new(dispatcher, Engine::Local(engine), Registry::Files(registry), store, outside))
 }
 

@@ -8,7 +8,7 @@ use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 
 /// A form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) enum Form {
     /// A page, for a browser.
     Page,

@@ -6,8 +6,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use tokio::sync::Mutex;
 
+use super::metrics::Moment;
 use super::{App, SharedApp};
 use crate::api::store::StoreError;
 use crate::domain::place;
@@ -32,11 +34,11 @@ pub(crate) async fn version() -> String {
     (status = 200, description = "The metrics.", body = String, content_type = "application/openmetrics-text"),
 ))]
 pub(crate) async fn metrics(State(app): State<SharedApp>) -> Response {
-    let (readers, upstreams) = app.logs.load();
-    app.metrics.log_readers.set(i64::try_from(readers).unwrap_or(i64::MAX));
-    app.metrics.log_upstreams.set(i64::try_from(upstreams).unwrap_or(i64::MAX));
+    let (log_readers, log_upstreams) = app.logs.load();
+    let registry_age = app.registry.silence();
+    let moment = Moment { now: Timestamp::now(), log_readers, log_upstreams, registry_age };
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+    ([(CONTENT_TYPE, kind)], app.metrics.text(&moment)).into_response()
 }
 
 /// The last look at Nomad and Consul: one at a time, however many ask.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::answer::{Answer, Handed, Problem};
 use super::claim::{Begin, Submission};
-use super::metrics::{HookLabel, HookResult};
+use super::metrics::{HookForge, HookLabel, HookResult};
 use super::tested::Tests;
 use super::{App, SharedApp, approvals, claim, held};
 use crate::domain::config::RepoConfig;
@@ -63,7 +63,7 @@ pub(crate) async fn hook(State(app): State<SharedApp>, request: Request) -> Resp
         Ok((result, _)) => *result,
         Err(problem) => result_of(problem.status),
     };
-    app.metrics.hooks.get_or_create(&HookLabel { result }).inc();
+    app.metrics.hooks.get_or_create(&HookLabel { forge: HookForge::of(&headers), result }).inc();
     app.metrics.hook_seconds.observe(began.elapsed().as_secs_f64());
     match answer {
         Ok((_, answer)) => answer.into_form(&headers),

@@ -53,6 +53,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::api::forge::ForgeClient;
+use crate::api::meter::Meter;
 use crate::api::store::Store;
 use crate::domain::config::PeopleTokens;
 use crate::domain::described::Document;
@@ -118,7 +120,7 @@ pub struct App {
     /// Where artifacts, caches, logs and the history are kept, if anywhere.
     pub store: Option<Store>,
     /// For forges: no credentials of ours but the repository's.
-    pub forge_client: reqwest::Client,
+    pub forge_client: ForgeClient,
     pub(crate) metrics: Metrics,
     pub(crate) known: KnownBuilds,
     pub(crate) logs: LogHub,
@@ -143,6 +145,8 @@ pub struct App {
 pub struct Outside {
     /// For forges.
     pub forge_client: reqwest::Client,
+    /// What measures the clients of Nomad and Consul; those of forges and the store are measured by it too.
+    pub meter: Meter,
     /// Cancelled when the server is to stop.
     pub shutdown: CancellationToken,
 }
@@ -160,16 +164,16 @@ impl App {
         store: Option<Store>,
         outside: Outside,
     ) -> SharedApp {
-        let Outside { forge_client, shutdown } = outside;
+        let Outside { forge_client, meter, shutdown } = outside;
         let logs = LogHub::new(settings.spool.clone(), shutdown.clone());
         let archives = Archives::new(settings.spool.clone());
         Arc::new(Self {
             settings,
             engine,
             registry,
-            store,
-            forge_client,
-            metrics: Metrics::new(),
+            store: store.map(|store| store.metered(meter.clone())),
+            forge_client: ForgeClient::from(forge_client).metered(meter.clone()),
+            metrics: Metrics::new(&meter),
             known: KnownBuilds::default(),
             logs,
             readiness: Readiness::default(),

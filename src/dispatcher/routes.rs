@@ -9,8 +9,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::{
-    SharedApp, answer, approvals, badge, bin, blobs, builds, health, hook, logs, openapi, pages, people, retry,
-    session, signin, trigger,
+    SharedApp, answer, approvals, badge, bin, blobs, builds, health, hook, logs, metrics, openapi, pages, people,
+    retry, session, signin, trigger,
 };
 use crate::domain::blob::BlobKind;
 
@@ -63,6 +63,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))
+        .layer(from_fn_with_state(SharedApp::clone(&app), metrics::measure))
         .with_state(app)
 }
 

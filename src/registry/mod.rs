@@ -132,6 +132,16 @@ impl Registry {
         each!(self, entry_now(url))
     }
 
+    /// For how long nothing was heard of the backend, whose configurations are copied; a quiet one is asked every
+    /// minute.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        match self {
+            Self::Consul(registry) => registry.silence(),
+            Self::Files(_) => Duration::ZERO,
+        }
+    }
+
     /// All configured repositories of the local copy: for lists and for a bearer that names no repository.
     ///
     /// # Errors

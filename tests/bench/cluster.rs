@@ -109,7 +109,7 @@ impl Cluster {
         let key = format!("{}/{}", self.prefix, STANDARD.encode(repo));
         let path: Vec<&str> = ["v1", "kv"].into_iter().chain(key.split('/')).collect();
         let request = self.consul.request(Method::PUT, &path, Some(CALL_WITHIN))?.body(config.to_string());
-        self.consul.call(request, ANSWER_MOST).await?.success()?;
+        self.consul.call("ask", request, ANSWER_MOST).await?.success()?;
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Cluster {
         if let Some(body) = body {
             request = request.json(body);
         }
-        Ok(self.nomad.call(request, ANSWER_MOST).await?.success()?)
+        Ok(self.nomad.call("ask", request, ANSWER_MOST).await?.success()?)
     }
 
     /// Removes all of the benchmark's keys and jobs.
@@ -187,13 +187,13 @@ impl Cluster {
             let request =
                 self.consul.request(Method::DELETE, &["v1", "kv", folder.trim_end_matches('/')], Some(CALL_WITHIN))?;
             let request = request.query(&[("recurse", "true")]);
-            self.consul.call(request, ANSWER_MOST).await?.success()?;
+            self.consul.call("ask", request, ANSWER_MOST).await?.success()?;
         }
         for job in &self.jobs {
             let query = [("prefix", format!("{job}/"))];
             let request = self.nomad.request(Method::GET, &["v1", "jobs"], Some(CALL_WITHIN))?;
             let request = request.query(&[("namespace", &self.namespace)]).query(&query);
-            let children = self.nomad.call(request, ANSWER_MOST).await?.success()?.json::<Vec<Value>>()?;
+            let children = self.nomad.call("ask", request, ANSWER_MOST).await?.success()?.json::<Vec<Value>>()?;
             let children = children.iter().filter_map(|child| child["ID"].as_str());
             for id in children.chain([&**job]) {
                 self.nomad(Method::DELETE, &["v1", "job", id], &[("purge", "true")], None).await?;

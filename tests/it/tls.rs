@@ -94,7 +94,7 @@ impl Site {
     async fn ask(&self, tls: Tls) -> Result<String, HttpError> {
         let endpoint = endpoint(&format!("https://127.0.0.1:{}", self.port), tls).unwrap();
         let request = endpoint.request(Method::GET, &["v1", "status"], Some(Duration::from_secs(10)))?;
-        Ok(endpoint.call(request, 4096).await?.words())
+        Ok(endpoint.call("ask", request, 4096).await?.words())
     }
 }
 
@@ -182,7 +182,7 @@ async fn a_socket_file_is_spoken_to_in_plain_http() {
     });
     let endpoint = endpoint(&format!("unix://{}", path.display()), Tls::default()).unwrap();
     let request = endpoint.request(Method::GET, &["v1", "kv", "a/b"], Some(Duration::from_secs(10))).unwrap();
-    assert_eq!(endpoint.call(request, 10).await.unwrap().words(), "ok");
+    assert_eq!(endpoint.call("ask", request, 10).await.unwrap().words(), "ok");
     assert!(server.await.unwrap().starts_with("GET /v1/kv/a%2Fb HTTP/1.1"));
 }
 

@@ -101,7 +101,7 @@ impl Consul {
             return self.get_by_transaction(key).await;
         }
         let request = consistency(self.at_key(Method::GET, key)?, how);
-        let answer = self.call(request, ONE).await?;
+        let answer = self.call("read a value", request, ONE).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return absent(&answer).map(|()| None);
         }
@@ -135,9 +135,9 @@ impl Consul {
                 // Consul adds up to a sixteenth by itself.
                 let limit = wait + wait / 16 + Duration::from_secs(10);
                 request = request.query(&[("index", index.to_string()), ("wait", wait_ms)]).timeout(limit);
-                self.endpoint.call(request, MANY).await?
+                self.endpoint.wait("wait for a change", request, MANY).await?
             }
-            Some(_) | None => self.call(request.timeout(Duration::from_secs(30)), MANY).await?,
+            Some(_) | None => self.call("list values", request.timeout(Duration::from_secs(30)), MANY).await?,
         };
         let index = next_index(last, answer.number("x-consul-index").unwrap_or_default());
         if answer.status == StatusCode::NOT_FOUND {
@@ -152,7 +152,7 @@ impl Consul {
     /// See [`ConsulError`].
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, ConsulError> {
         let request = self.at_key(Method::GET, prefix)?.query(&[("keys", "true")]);
-        let answer = self.call(request, MANY).await?;
+        let answer = self.call("list keys", request, MANY).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return absent(&answer).map(|()| Vec::new());
         }
@@ -171,7 +171,7 @@ impl Consul {
         if flags != 0 {
             request = request.query(&[("flags", flags)]);
         }
-        self.write(request, value).await
+        self.write("write a value", request, value).await
     }
 
     /// Removes a key; with `cas` only if it is at that index. Removing what is not there succeeds.
@@ -183,7 +183,7 @@ impl Consul {
         if let Some(index) = cas {
             request = request.query(&[("cas", index)]);
         }
-        Ok(self.call(request, ONE).await?.success()?.json()?)
+        Ok(self.call("remove a value", request, ONE).await?.success()?.json()?)
     }
 
     /// Locks a key for a session. False: another one holds it.
@@ -192,7 +192,7 @@ impl Consul {
     /// As [`Consul::put`]; a session that is gone is an error too.
     pub async fn acquire(&self, key: &str, session: &str, value: Bytes) -> Result<bool, ConsulError> {
         let request = self.at_key(Method::PUT, key)?.query(&[("acquire", session)]);
-        self.write(request, value).await
+        self.write("take a lock", request, value).await
     }
 
     /// Unlocks a key. False: the session did not hold it.
@@ -201,14 +201,14 @@ impl Consul {
     /// As [`Consul::put`].
     pub async fn release(&self, key: &str, session: &str, value: Bytes) -> Result<bool, ConsulError> {
         let request = self.at_key(Method::PUT, key)?.query(&[("release", session)]);
-        self.write(request, value).await
+        self.write("give a lock back", request, value).await
     }
 
-    async fn write(&self, request: RequestBuilder, value: Bytes) -> Result<bool, ConsulError> {
+    async fn write(&self, what: &'static str, request: RequestBuilder, value: Bytes) -> Result<bool, ConsulError> {
         if value.len() > VALUE_LIMIT {
             return Err(ConsulError::TooLarge(value.len()));
         }
-        Ok(self.call(request.body(value), ONE).await?.success()?.json()?)
+        Ok(self.call(what, request.body(value), ONE).await?.success()?.json()?)
     }
 
     /// A request for a key, or for a prefix where it ends in `/`.

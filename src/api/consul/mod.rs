@@ -15,6 +15,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::http::{Answer, Endpoint, EndpointConfig, EndpointError, HttpError};
+use super::meter::Meter;
 
 pub use kv::{Consistency, Pair, next_index};
 pub use session::{Right, Session};
@@ -95,11 +96,17 @@ impl Consul {
         Ok(Self { endpoint: Arc::new(Endpoint::new(config)?), calls: Arc::new(Semaphore::new(CALLS_AT_ONCE)) })
     }
 
+    /// The same, measured by `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { endpoint: Arc::new(Endpoint::clone(&self.endpoint).metered(meter)), ..self }
+    }
+
     /// A short call; waits for its turn when many are under way.
-    async fn call(&self, request: RequestBuilder, cap: usize) -> Result<Answer, ConsulError> {
+    async fn call(&self, what: &'static str, request: RequestBuilder, cap: usize) -> Result<Answer, ConsulError> {
         // The semaphore is never closed; without a permit the call is merely not counted.
         let _turn = self.calls.acquire().await;
-        Ok(self.endpoint.call(request, cap).await?)
+        Ok(self.endpoint.call(what, request, cap).await?)
     }
 
     fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, ConsulError> {

@@ -63,7 +63,7 @@ impl Consul {
     pub async fn create_session(&self, name: &str, ttl: Duration) -> Result<String, ConsulError> {
         let body = Create { name, ttl: format!("{}s", ttl.as_secs()), lock_delay: "0s", behavior: "release" };
         let request = self.request(Method::PUT, &["v1", "session", "create"])?.json(&body);
-        Ok(self.call(request, ONE).await?.success()?.json::<Created>()?.id)
+        Ok(self.call("begin a session", request, ONE).await?.success()?.json::<Created>()?.id)
     }
 
     /// Keeps a session alive. False: it is gone.
@@ -72,7 +72,7 @@ impl Consul {
     /// See [`ConsulError`].
     pub async fn renew_session(&self, id: &str) -> Result<bool, ConsulError> {
         let request = self.request(Method::PUT, &["v1", "session", "renew", id])?;
-        let answer = self.call(request, ONE).await?;
+        let answer = self.call("renew a session", request, ONE).await?;
         // Its own 404 names the session; a proxy's says something else.
         if answer.status == StatusCode::NOT_FOUND && answer.words().contains(id) {
             return Ok(false);
@@ -87,7 +87,7 @@ impl Consul {
     /// See [`ConsulError`].
     pub async fn destroy_session(&self, id: &str) -> Result<(), ConsulError> {
         let request = self.request(Method::PUT, &["v1", "session", "destroy", id])?;
-        self.call(request, ONE).await?.success()?;
+        self.call("end a session", request, ONE).await?.success()?;
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl Consul {
     /// See [`ConsulError`].
     pub async fn session(&self, id: &str) -> Result<Option<Session>, ConsulError> {
         let request = self.request(Method::GET, &["v1", "session", "info", id])?;
-        let found: Option<Vec<Session>> = self.call(request, ONE).await?.success()?.json()?;
+        let found: Option<Vec<Session>> = self.call("read a session", request, ONE).await?.success()?.json()?;
         Ok(found.and_then(|list| list.into_iter().next()))
     }
 
@@ -107,7 +107,7 @@ impl Consul {
     /// See [`ConsulError`].
     pub async fn rights(&self, asked: &[Right]) -> Result<Option<Vec<Right>>, ConsulError> {
         let request = self.request(Method::POST, &["v1", "internal", "acl", "authorize"])?.json(asked);
-        let answer = self.call(request, ONE).await?;
+        let answer = self.call("ask for rights", request, ONE).await?;
         match answer.status {
             StatusCode::OK => Ok(Some(answer.json()?)),
             // "ACL support disabled" is 401 here, and an unknown path 404 or 405.

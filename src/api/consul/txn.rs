@@ -154,7 +154,8 @@ impl Consul {
             return Err(ConsulError::TooLarge(size));
         }
         let lines: Vec<Line<'_>> = ops.iter().map(|op| Line { kv: op.kv() }).collect();
-        let answer = self.call(self.request(Method::PUT, &["v1", "txn"])?.json(&lines), MANY).await?;
+        let answer =
+            self.call("run a transaction", self.request(Method::PUT, &["v1", "txn"])?.json(&lines), MANY).await?;
         match answer.status {
             StatusCode::CONFLICT => {
                 let failures = answer.json::<Answered>()?.errors.unwrap_or_default();

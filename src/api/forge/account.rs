@@ -19,9 +19,9 @@ impl Forge {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn account(&self, login: &str) -> Result<Option<(String, u64)>, ForgeError> {
-        let mut answer = self.of_forge(&Method::GET, &["users", login]).await?;
+        let mut answer = self.of_forge("read an account", &Method::GET, &["users", login]).await?;
         if answer.status == StatusCode::FORBIDDEN {
-            answer = self.get_as_anybody(&["users", login]).await?;
+            answer = self.get_as_anybody("read an account", &["users", login]).await?;
         }
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
             return Ok(None);

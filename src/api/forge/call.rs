@@ -10,6 +10,7 @@ use url::Url;
 
 use super::{Forge, ForgeError};
 use crate::api::http::{Answer, HttpError};
+use crate::api::meter::Callee;
 use crate::domain::config::ForgeKind;
 
 /// The whole of a call: forges are far away, and a status can wait.
@@ -22,51 +23,67 @@ const HOPS: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 impl Forge {
-    pub(super) async fn get(&self, path: &[&str], query: &[(&str, String)]) -> Result<Answer, ForgeError> {
+    pub(super) async fn get(
+        &self,
+        what: &'static str,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Answer, ForgeError> {
         let url = self.address(path, query)?;
-        self.send(&Method::GET, url, |request| request).await
+        self.send(what, &Method::GET, url, |request| request).await
     }
 
-    pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, ForgeError> {
+    pub(super) async fn post(
+        &self,
+        what: &'static str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Answer, ForgeError> {
         let url = self.address(path, &[])?;
-        self.send(&Method::POST, url, |request| request.json(body)).await
+        self.send(what, &Method::POST, url, |request| request.json(body)).await
     }
 
-    pub(super) async fn patch(&self, path: &[&str], body: &impl Serialize) -> Result<Answer, ForgeError> {
+    pub(super) async fn patch(
+        &self,
+        what: &'static str,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Answer, ForgeError> {
         let url = self.address(path, &[])?;
-        self.send(&Method::PATCH, url, |request| request.json(body)).await
+        self.send(what, &Method::PATCH, url, |request| request.json(body)).await
     }
 
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<Answer, ForgeError> {
+    pub(super) async fn delete(&self, what: &'static str, path: &[&str]) -> Result<Answer, ForgeError> {
         let url = self.address(path, &[])?;
-        self.send(&Method::DELETE, url, |request| request).await
+        self.send(what, &Method::DELETE, url, |request| request).await
     }
 
     /// Something that belongs to no repository, asked for without our token.
-    pub(super) async fn get_as_anybody(&self, path: &[&str]) -> Result<Answer, ForgeError> {
-        let request = self.client.request(Method::GET, self.within(path, &[])?).timeout(CALL);
-        let sent = request.header(ACCEPT, "application/json").send().await.map_err(HttpError::no_answer)?;
-        Ok(Answer::read(sent, CAP).await?)
+    pub(super) async fn get_as_anybody(&self, what: &'static str, path: &[&str]) -> Result<Answer, ForgeError> {
+        let request = self.client.http.request(Method::GET, self.within(path, &[])?).timeout(CALL);
+        self.measured(what, request.header(ACCEPT, "application/json")).await
     }
 
     async fn send(
         &self,
+        what: &'static str,
         method: &Method,
         mut url: Url,
         fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Answer, ForgeError> {
         for _ in 0..HOPS {
-            let answer = self.once(method, url.clone(), &fill).await?;
+            let answer = self.once(what, method, url.clone(), &fill).await?;
             match moved(&answer, &url, method) {
                 Some(next) => url = next,
                 None => return Ok(answer),
             }
         }
-        self.once(method, url, &fill).await
+        self.once(what, method, url, &fill).await
     }
 
     async fn once(
         &self,
+        what: &'static str,
         method: &Method,
         url: Url,
         fill: &impl Fn(RequestBuilder) -> RequestBuilder,
@@ -78,15 +95,29 @@ impl Forge {
         let mut token = HeaderValue::from_str(&format!("{scheme} {}", self.token.expose()))
             .map_err(|_| ForgeError::Refused("the forge's token holds what a header cannot carry".to_owned()))?;
         token.set_sensitive(true);
-        let request = self.client.request(method.clone(), url).timeout(CALL);
+        let request = self.client.http.request(method.clone(), url).timeout(CALL);
         let request = fill(request.header(ACCEPT, accept).header(AUTHORIZATION, token));
-        let response = request.send().await.map_err(HttpError::no_answer)?;
-        Ok(Answer::read(response, CAP).await?)
+        self.measured(what, request).await
+    }
+
+    async fn measured(&self, what: &'static str, request: RequestBuilder) -> Result<Answer, ForgeError> {
+        let running = self.client.meter.begin(Callee::Forge, what);
+        let answer = match request.send().await.map_err(HttpError::no_answer) {
+            Ok(response) => Answer::read(response, CAP).await,
+            Err(error) => Err(error),
+        };
+        running.end(answer.as_ref().map(|answer| answer.status));
+        Ok(answer?)
     }
 
     /// A call about the forge itself, not about the repository.
-    pub(super) async fn of_forge(&self, method: &Method, path: &[&str]) -> Result<Answer, ForgeError> {
-        self.send(method, self.within(path, &[])?, |request| request).await
+    pub(super) async fn of_forge(
+        &self,
+        what: &'static str,
+        method: &Method,
+        path: &[&str],
+    ) -> Result<Answer, ForgeError> {
+        self.send(what, method, self.within(path, &[])?, |request| request).await
     }
 
     fn address(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {

@@ -40,7 +40,7 @@ pub(super) async fn head(forge: &Forge, git_ref: &str) -> Result<Option<CommitSh
         Short::Tag(name) => std::iter::once("tags").chain(name.split('/')).collect(),
         Short::Pull(number) => vec!["pulls", number],
     };
-    let answer = forge.get(&path, &[]).await?;
+    let answer = forge.get("read a ref", &path, &[]).await?;
     if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
         return Ok(None);
     }

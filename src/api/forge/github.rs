@@ -62,7 +62,7 @@ pub(super) async fn head(forge: &Forge, git_ref: &str) -> Result<Option<CommitSh
 }
 
 async fn found(forge: &Forge, path: &[&str]) -> Result<Option<Answer>, ForgeError> {
-    let answer = forge.get(path, &[]).await?;
+    let answer = forge.get("read a ref", path, &[]).await?;
     if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
         return Ok(None);
     }

@@ -70,7 +70,7 @@ impl Forge {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn about(&self) -> Result<About, ForgeError> {
-        Ok(call::accepted(self.get(&[], &[]).await?, "read the repository")?.json()?)
+        Ok(call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?.json()?)
     }
 
     /// Whether our token may post statuses, found out without posting one: no forge has a commit of zeros.
@@ -80,7 +80,7 @@ impl Forge {
     pub async fn may_post(&self) -> Result<(), ForgeError> {
         let nothing = "0".repeat(40);
         let status = json!({ "state": "pending", "context": "Albatros", "description": "a question" });
-        let answer = self.post(&["statuses", &nothing], &status).await?;
+        let answer = self.post("try to post a status", &["statuses", &nothing], &status).await?;
         let refused = match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::LOCKED => true,
             // GitHub does not even own up to a repository whose statuses a token may not write.

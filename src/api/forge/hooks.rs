@@ -91,7 +91,7 @@ impl Forge {
         let mut hooks: Vec<Hook> = Vec::new();
         for page in 1..=PAGES {
             let query = [("page", page.to_string()), ("limit", "50".to_owned()), ("per_page", "50".to_owned())];
-            let answer = call::accepted(self.get(&["hooks"], &query).await?, "read the webhooks")?;
+            let answer = call::accepted(self.get("read the webhooks", &["hooks"], &query).await?, "read the webhooks")?;
             let seen: Vec<Seen> = answer.json::<Option<_>>()?.unwrap_or_default();
             let before = hooks.len();
             for one in seen {
@@ -117,11 +117,12 @@ impl Forge {
         let (id, spare) = match (self.kind, ours) {
             (ForgeKind::Github, [first, spare @ ..]) => {
                 let path = ["hooks", &first.id.to_string()];
-                call::done(self.patch(&path, &body).await?, "change the webhook")?;
+                call::done(self.patch("change the webhook", &path, &body).await?, "change the webhook")?;
                 (first.id, spare)
             }
             (ForgeKind::Github | ForgeKind::Gitea, spare) => {
-                let answer = call::accepted(self.post(&["hooks"], &body).await?, "create a webhook")?;
+                let answer =
+                    call::accepted(self.post("create a webhook", &["hooks"], &body).await?, "create a webhook")?;
                 (answer.json::<Created>()?.id, spare)
             }
         };
@@ -150,7 +151,7 @@ impl Forge {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn delete_hook(&self, id: u64) -> Result<(), ForgeError> {
-        let answer = self.delete(&["hooks", &id.to_string()]).await?;
+        let answer = self.delete("remove a webhook", &["hooks", &id.to_string()]).await?;
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
             return Ok(());
         }
@@ -166,7 +167,7 @@ impl Forge {
             ForgeKind::Gitea => "tests",
             ForgeKind::Github => "pings",
         };
-        let answer = self.post(&["hooks", &id.to_string(), verb], &json!({})).await?;
+        let answer = self.post("test a webhook", &["hooks", &id.to_string(), verb], &json!({})).await?;
         let empty = answer.status == StatusCode::NOT_FOUND && answer.words().contains("repository is empty");
         if empty {
             return Ok(TestAsked::NoCommits);
@@ -183,7 +184,9 @@ impl Forge {
             ForgeKind::Gitea => Ok(None),
             ForgeKind::Github => {
                 let query = [("per_page", "20".to_owned())];
-                let answer = self.get(&["hooks", &id.to_string(), "deliveries"], &query).await?;
+                let answer = self
+                    .get("read the webhook's deliveries", &["hooks", &id.to_string(), "deliveries"], &query)
+                    .await?;
                 let list: Vec<Delivered> = call::accepted(answer, "read the webhook's deliveries")?.json()?;
                 let last = list.into_iter().find(|one| one.event == "ping");
                 let status =

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::http::HttpError;
+use super::meter::Meter;
 use crate::domain::config::{ForgeConfig, ForgeKind};
 use crate::domain::id::CommitSha;
 use crate::domain::repo_url::RepoUrl;
@@ -88,10 +89,31 @@ impl From<Seen> for Listed {
     }
 }
 
+/// What forges are called with, and what their calls are measured by.
+#[derive(Debug, Clone)]
+pub struct ForgeClient {
+    http: Client,
+    meter: Meter,
+}
+
+impl From<Client> for ForgeClient {
+    fn from(http: Client) -> Self {
+        Self { http, meter: Meter::default() }
+    }
+}
+
+impl ForgeClient {
+    /// The same, measured by `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter, ..self }
+    }
+}
+
 /// One repository at its forge, with the token of its configuration.
 #[derive(Debug, Clone)]
 pub struct Forge {
-    client: Client,
+    client: ForgeClient,
     kind: ForgeKind,
     url: Url,
     token: Secret,
@@ -104,12 +126,12 @@ impl Forge {
     ///
     /// # Errors
     /// [`ForgeError::Refused`] when the address is not one of a repository.
-    pub fn new(client: Client, config: &ForgeConfig, repo: &str) -> Result<Self, ForgeError> {
+    pub fn new(client: impl Into<ForgeClient>, config: &ForgeConfig, repo: &str) -> Result<Self, ForgeError> {
         let refused = || ForgeError::Refused("the repository's address does not end in owner and name".to_owned());
         let address: RepoUrl = repo.parse().map_err(|_| refused())?;
         let (owner, name) = address.owner_and_name().ok_or_else(refused)?;
         Ok(Self {
-            client,
+            client: client.into(),
             kind: config.kind,
             url: config.url.clone(),
             token: config.token.clone(),
@@ -124,7 +146,7 @@ impl Forge {
     /// See [`ForgeError`].
     pub async fn post_status(&self, commit: &CommitSha, status: &NewStatus) -> Result<(), ForgeError> {
         let status = NewStatus { description: shorten(&status.description), ..status.clone() };
-        let answer = self.post(&["statuses", commit.as_str()], &status).await?;
+        let answer = self.post("post a commit status", &["statuses", commit.as_str()], &status).await?;
         // Seen: Gitea answers 500 without a word for a commit that it does not know.
         if answer.status == StatusCode::INTERNAL_SERVER_ERROR && call::is_wordless(&answer) {
             self.commit_known(commit).await?;
@@ -133,7 +155,7 @@ impl Forge {
     }
 
     async fn commit_known(&self, commit: &CommitSha) -> Result<(), ForgeError> {
-        let answer = self.get(&["git", "commits", commit.as_str()], &[]).await?;
+        let answer = self.get("read a commit", &["git", "commits", commit.as_str()], &[]).await?;
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
             return Err(ForgeError::Refused(format!("the forge does not know the commit {}", commit.short())));
         }
@@ -153,7 +175,7 @@ impl Forge {
         for page in 1..=PAGES {
             // Each forge knows one of the two words for the page's size.
             let query = [("page", page.to_string()), ("limit", size.to_string()), ("per_page", size.to_string())];
-            let answer = self.get(&["commits", commit.as_str(), "statuses"], &query).await?;
+            let answer = self.get("read commit statuses", &["commits", commit.as_str(), "statuses"], &query).await?;
             let answer = call::accepted(answer, "read commit statuses")?;
             let total = answer.number("x-total-count").and_then(|total| usize::try_from(total).ok());
             let found: Vec<Seen> = answer.json::<Option<_>>()?.unwrap_or_default();
@@ -182,7 +204,7 @@ impl Forge {
         };
         if head.is_none() {
             // "Not found" is also what a token hears that may not see the repository.
-            call::accepted(self.get(&[], &[]).await?, "read the repository")?;
+            call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?;
         }
         Ok(head)
     }
@@ -208,7 +230,7 @@ impl Forge {
     async fn brings_nothing(&self, base: &CommitSha, head: &CommitSha) -> Result<Option<bool>, ForgeError> {
         let word = |name: &'static str, value: &str| (name, value.to_owned());
         let spare = [word("per_page", "1"), word("files", "false"), word("verification", "false")];
-        let answer = self.get(&["compare", &format!("{base}...{head}")], &spare).await?;
+        let answer = self.get("compare commits", &["compare", &format!("{base}...{head}")], &spare).await?;
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
             return Ok(None);
         }

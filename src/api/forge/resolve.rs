@@ -26,7 +26,7 @@ impl Forge {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn default_branch(&self) -> Result<Option<String>, ForgeError> {
-        let answer = call::accepted(self.get(&[], &[]).await?, "read the repository")?;
+        let answer = call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?;
         Ok(Some(answer.json::<Repository>()?.default_branch).filter(|branch| !branch.is_empty()))
     }
 
@@ -58,12 +58,12 @@ impl Forge {
     }
 
     /// None where there is no such thing in a repository that is there.
-    async fn named(&self, path: &[&str], what: &str) -> Result<Option<Answer>, ForgeError> {
-        let answer = self.get(path, &[]).await?;
+    async fn named(&self, path: &[&str], what: &'static str) -> Result<Option<Answer>, ForgeError> {
+        let answer = self.get(what, path, &[]).await?;
         // GitHub says 422 of digits that no commit begins with.
         let is_none = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::UNPROCESSABLE_ENTITY);
         if is_none && !call::is_page(&answer) {
-            call::accepted(self.get(&[], &[]).await?, "read the repository")?;
+            call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?;
             return Ok(None);
         }
         call::accepted(answer, what).map(Some)

@@ -13,6 +13,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response};
 
+use super::meter::{Callee, Meter};
 use crate::domain::secret::Secret;
 
 pub use address::{Address, AddressError};
@@ -35,6 +36,13 @@ pub enum Service {
 }
 
 impl Service {
+    fn callee(self) -> Callee {
+        match self {
+            Self::Nomad => Callee::Nomad,
+            Self::Consul => Callee::Consul,
+        }
+    }
+
     fn token_header(self) -> HeaderName {
         match self {
             Self::Nomad => HeaderName::from_static("x-nomad-token"),
@@ -116,6 +124,7 @@ pub struct Endpoint {
     token: Token,
     http_auth: Option<HttpAuth>,
     query: Vec<(String, String)>,
+    meter: Meter,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -140,7 +149,14 @@ impl Endpoint {
             token: Token::new(config.token)?,
             http_auth: config.http_auth,
             query: config.query,
+            meter: Meter::default(),
         })
+    }
+
+    /// The same, measured by `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     /// Which service this is.
@@ -174,20 +190,43 @@ impl Endpoint {
         Ok(request)
     }
 
-    /// Sends a request and reads the whole answer, of at most `cap` bytes. Any status is an answer.
+    /// Sends a request and reads the whole answer, of at most `cap` bytes. Any status is an answer. `what` is attempted,
+    /// to stand behind "could not"; it is what the call is measured by.
     ///
     /// # Errors
     /// When there is no whole answer; see [`HttpError::surely_unsent`] for what that means for a write.
-    pub async fn call(&self, request: RequestBuilder, cap: usize) -> Result<Answer, HttpError> {
-        Answer::read(self.open(request).await?, cap).await
+    pub async fn call(&self, what: &'static str, request: RequestBuilder, cap: usize) -> Result<Answer, HttpError> {
+        let running = self.meter.begin(self.service.callee(), what);
+        let answer = read(request, cap).await;
+        running.end(answer.as_ref().map(|answer| answer.status));
+        answer
     }
 
-    /// Sends a request and hands over the answer with its body unread. Any status is an answer.
+    /// The same for a long poll, whose time says nothing of the service.
     ///
     /// # Errors
-    /// When there is no answer.
-    pub async fn open(&self, request: RequestBuilder) -> Result<Response, HttpError> {
-        request.send().await.map_err(HttpError::no_answer)
+    /// As [`Endpoint::call`].
+    pub async fn wait(&self, what: &'static str, request: RequestBuilder, cap: usize) -> Result<Answer, HttpError> {
+        let answer = read(request, cap).await;
+        self.meter.waited(self.service.callee(), what, answer.as_ref().map(|answer| answer.status));
+        answer
+    }
+
+    /// Sends a request and hands over the answer with its body unread, once it has begun within `limit`. Any status is
+    /// an answer.
+    ///
+    /// # Errors
+    /// When there is no answer; [`HttpError::Slow`] when there is none yet.
+    pub async fn open(
+        &self,
+        what: &'static str,
+        request: RequestBuilder,
+        limit: Duration,
+    ) -> Result<Response, HttpError> {
+        let opened = tokio::time::timeout(limit, request.send()).await;
+        let opened = opened.map_err(|_late| HttpError::Slow).and_then(|sent| sent.map_err(HttpError::no_answer));
+        self.meter.waited(self.service.callee(), what, opened.as_ref().map(Response::status));
+        opened
     }
 
     fn url(&self, path: &[&str]) -> Result<url::Url, HttpError> {
@@ -205,6 +244,10 @@ impl Endpoint {
         }
         Ok(url)
     }
+}
+
+async fn read(request: RequestBuilder, cap: usize) -> Result<Answer, HttpError> {
+    Answer::read(request.send().await.map_err(HttpError::no_answer)?, cap).await
 }
 
 #[cfg(test)]

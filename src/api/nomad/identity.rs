@@ -24,7 +24,7 @@ impl Nomad {
         // As for all short calls; the semaphore is never closed.
         let _permit = self.calls.acquire().await.ok();
         let request = self.request(call, Some(CALL_LIMIT))?;
-        let answer = self.endpoint.call(request, KEYS_LIMIT).await.map_err(failed)?;
+        let answer = self.endpoint.call(what, request, KEYS_LIMIT).await.map_err(failed)?;
         if answer.status != StatusCode::OK {
             return Err(NomadError::Status { what, status: answer.status, words: answer.words() });
         }

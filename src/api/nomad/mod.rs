@@ -21,7 +21,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::http::{Answer, Endpoint, EndpointConfig, EndpointError};
+use super::http::{Answer, Endpoint, EndpointConfig, EndpointError, HttpError};
+use super::meter::Meter;
 use crate::domain::nomad::{Allocation, Evaluation, Job};
 
 pub use builders::{Listed, Parsed, Planned, Registered, Validated};
@@ -72,6 +73,12 @@ impl Nomad {
     /// When a file that the settings name cannot be used.
     pub fn new(config: EndpointConfig, namespace: String) -> Result<Self, EndpointError> {
         Ok(Self { endpoint: Endpoint::new(config)?, namespace, calls: Arc::new(Semaphore::new(CALLS)) })
+    }
+
+    /// The same, measured by `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { endpoint: self.endpoint.metered(meter), ..self }
     }
 
     /// The namespace that builds are in.
@@ -156,15 +163,18 @@ impl Nomad {
         // The semaphore is never closed; without a permit the call would only be one more than meant.
         let _permit = self.calls.acquire().await.ok();
         let request = self.request(call, Some(CALL_LIMIT))?;
-        self.endpoint.call(request, ANSWER_LIMIT).await.map_err(|source| NomadError::Http { what, source })
+        self.endpoint.call(what, request, ANSWER_LIMIT).await.map_err(|source| NomadError::Http { what, source })
     }
 
     /// A stream that was opened.
     async fn open(&self, call: Call<'_>) -> Result<Response, NomadError> {
         let what = call.what;
         let request = self.request(call, None)?;
-        let opened = timeout(CALL_LIMIT, self.endpoint.open(request)).await.map_err(|_| NomadError::Slow { what })?;
-        let response = opened.map_err(|source| NomadError::Http { what, source })?;
+        let response = match self.endpoint.open(what, request, CALL_LIMIT).await {
+            Ok(response) => response,
+            Err(HttpError::Slow) => return Err(NomadError::Slow { what }),
+            Err(source) => return Err(NomadError::Http { what, source }),
+        };
         let status = response.status();
         if status == StatusCode::OK {
             return Ok(response);

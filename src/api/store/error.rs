@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::io;
 
+use crate::api::meter::Fault;
+
 /// Each is a thing that callers do differently; the cause names keys, never a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -41,6 +43,21 @@ pub enum StoreError {
     /// There already.
     #[error("the object is there already")]
     There,
+}
+
+impl StoreError {
+    /// What that says of the store; nothing where it did its work.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Settings(_) => Some(Fault::Refused),
+            Self::Denied(_) => Some(Fault::Denied),
+            Self::Full(_) => Some(Fault::Failed),
+            Self::Unavailable(_) => Some(Fault::Unreachable),
+            Self::Late => Some(Fault::Timeout),
+            Self::Strange(_) => Some(Fault::Broken),
+            Self::Unknown(_) | Self::Large { .. } | Self::Missing | Self::There => None,
+        }
+    }
 }
 
 impl From<object_store::Error> for StoreError {

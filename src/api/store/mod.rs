@@ -27,6 +27,7 @@ use reqwest::Method;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
+use super::meter::{Callee, Meter};
 use crate::domain::place::{Folder, Key};
 
 pub use error::StoreError;
@@ -46,6 +47,7 @@ pub struct Store {
     objects: Arc<dyn ObjectStore>,
     kind: Kind,
     prefix: Path,
+    meter: Meter,
 }
 
 #[derive(Debug, Clone)]
@@ -102,22 +104,32 @@ impl Store {
         match &settings.address {
             StoreAddress::Files(root) => {
                 let files = Files::open(root)?;
-                Ok(Self { objects: files.objects(), kind: Kind::Files(Arc::new(files)), prefix: Path::default() })
+                Ok(Self::of(files.objects(), Kind::Files(Arc::new(files)), Path::default()))
             }
             StoreAddress::S3 { bucket, prefix } => {
                 let bucket = Arc::new(s3::open(bucket, &settings.s3)?);
                 let prefix = Path::parse(prefix).map_err(|error| StoreError::Settings(Box::new(error)))?;
                 let kind = Kind::S3 { signer: Arc::clone(&bucket), signs: settings.signs };
-                Ok(Self { objects: bucket, kind, prefix })
+                Ok(Self::of(bucket, kind, prefix))
             }
         }
+    }
+
+    fn of(objects: Arc<dyn ObjectStore>, kind: Kind, prefix: Path) -> Self {
+        Self { objects, kind, prefix, meter: Meter::default() }
+    }
+
+    /// The same, measured by `meter`.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter, ..self }
     }
 
     /// One that is gone with the process.
     #[cfg(test)]
     pub(crate) fn memory() -> Self {
         let objects = Arc::new(object_store::memory::InMemory::new());
-        Self { objects, kind: Kind::Memory, prefix: Path::default() }
+        Self::of(objects, Kind::Memory, Path::default())
     }
 
     /// Writes a small object, in place of what was there.
@@ -127,7 +139,7 @@ impl Store {
     pub async fn put(&self, key: &Key, bytes: impl Into<Bytes>) -> Result<(), StoreError> {
         self.there().await?;
         let path = self.path(key);
-        within(self.objects.put(&path, PutPayload::from_bytes(bytes.into()))).await.map(drop)
+        self.within("write an object", self.objects.put(&path, PutPayload::from_bytes(bytes.into()))).await.map(drop)
     }
 
     /// Writes a small object that is not there yet; whether it did. Of two that write it in the same moment to a bucket
@@ -143,11 +155,13 @@ impl Store {
             return Ok(false);
         }
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match within(self.objects.put_opts(&path, bytes.clone(), options)).await {
+        match self.within("write an object", self.objects.put_opts(&path, bytes.clone(), options)).await {
             Ok(_) => Ok(true),
             Err(StoreError::There) => Ok(false),
             // Not every bucket knows the condition.
-            Err(StoreError::Unknown(_)) => within(self.objects.put(&path, bytes)).await.map(|_| true),
+            Err(StoreError::Unknown(_)) => {
+                self.within("write an object", self.objects.put(&path, bytes)).await.map(|_| true)
+            }
             Err(error) => Err(error),
         }
     }
@@ -165,7 +179,7 @@ impl Store {
             #[cfg(test)]
             Kind::Memory => upload::PART,
         };
-        within(self.objects.put_multipart(&path)).await.map(|parts| Upload::new(parts, part))
+        self.within("begin an upload", self.objects.put_multipart(&path)).await.map(|parts| Upload::new(parts, part))
     }
 
     /// An object and its bytes, if it is there.
@@ -174,7 +188,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn get(&self, key: &Key) -> Result<Option<Object>, StoreError> {
         self.there().await?;
-        let Some(found) = found(within(self.objects.get(&self.path(key))).await)? else { return Ok(None) };
+        let Some(found) = found(self.within("read an object", self.objects.get(&self.path(key))).await)? else {
+            return Ok(None);
+        };
         let meta = Meta::of(&found.meta)?;
         Ok(Some(Object { meta, bytes: pieces(found) }))
     }
@@ -203,7 +219,7 @@ impl Store {
             }
             Ok(Some((meta, found.bytes().await.map_err(StoreError::from)?)))
         };
-        tokio::time::timeout(WITHIN, read).await.map_err(|_late| StoreError::Late)?
+        self.measured("read an object", read).await
     }
 
     /// What is known of an object, if it is there.
@@ -212,7 +228,9 @@ impl Store {
     /// See [`StoreError`].
     pub async fn head(&self, key: &Key) -> Result<Option<Meta>, StoreError> {
         self.there().await?;
-        found(within(self.objects.head(&self.path(key))).await)?.map(|meta| Meta::of(&meta)).transpose()
+        found(self.within("look for an object", self.objects.head(&self.path(key))).await)?
+            .map(|meta| Meta::of(&meta))
+            .transpose()
     }
 
     /// At most `most` objects of a folder behind `after`, in the order of their keys.
@@ -272,7 +290,7 @@ impl Store {
     /// See [`StoreError`].
     pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         self.there().await?;
-        found(within(self.objects.delete(&self.path(key))).await).map(drop)
+        found(self.within("remove an object", self.objects.delete(&self.path(key))).await).map(drop)
     }
 
     /// An address at which anybody may do just this for a while: `GET` an object, or `PUT` one, of
@@ -327,6 +345,25 @@ impl Store {
             #[cfg(test)]
             Kind::Memory => Ok(()),
         }
+    }
+
+    async fn within<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, object_store::Error>>,
+    ) -> Result<T, StoreError> {
+        self.measured(what, async { Ok(call.await?) }).await
+    }
+
+    async fn measured<T>(
+        &self,
+        what: &'static str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let running = self.meter.begin(Callee::Store, what);
+        let came = tokio::time::timeout(WITHIN, call).await.unwrap_or(Err(StoreError::Late));
+        running.end_with(came.as_ref().err().and_then(StoreError::fault));
+        came
     }
 
     fn path(&self, key: &Key) -> Path {

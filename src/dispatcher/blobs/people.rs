@@ -26,7 +26,8 @@ use crate::dispatcher::history::home_of_known;
 use crate::dispatcher::hook::registry_down;
 use crate::dispatcher::openapi::{BuildPath, Reading};
 use crate::dispatcher::{App, SharedApp};
-use crate::domain::blob::{Kept, Manifest, Packing};
+use crate::domain::blob::{BlobKind, Kept, Manifest, Packing};
+use crate::dispatcher::metrics::Direction;
 use crate::domain::id::BlobId;
 use crate::domain::label::Label;
 use crate::domain::place::{BuildPlace, Key};
@@ -94,8 +95,12 @@ pub(crate) async fn one(
     let busy = || Problem::unavailable("busy: too many downloads pass through here at once; try again");
     let turn = app.blobs.streams.down().ok_or_else(busy)?;
     let Object { meta, bytes } = store.get(&object).await?.ok_or_else(gone)?;
+    let passed = app.metrics.passing(BlobKind::Artifact, Direction::Out);
     let body = Body::from_stream(bytes.map(move |piece| {
         let _turn = &turn;
+        if let Ok(bytes) = &piece {
+            passed.inc_by(bytes.len() as u64);
+        }
         piece
     }));
     Ok(labelled(saved(body, &name, meta.size), kept))

@@ -4,6 +4,8 @@
 
 mod handed;
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -71,6 +73,20 @@ pub(crate) async fn advance(
             return Ok(Advanced::Elsewhere(Box::new(stored)));
         }
     }
+    let began = Instant::now();
+    let advanced = to_child(app, claim, stored, config).await?;
+    if let Advanced::Dispatched(_) = advanced {
+        app.metrics.dispatch_seconds.observe(began.elapsed().as_secs_f64());
+    }
+    Ok(advanced)
+}
+
+async fn to_child(
+    app: &App,
+    claim: &ClaimId,
+    stored: Stored<Record>,
+    config: &RepoConfig,
+) -> Result<Advanced, AdvanceError> {
     let shape = builder(app, &stored.value).await?;
     let fitted = fit(&stored.value, &shape, config)?;
     let grant = grant(app, claim, &stored.value, config)?;

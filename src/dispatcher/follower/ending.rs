@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::course::{Course, Halt, LOOK_AGAIN, Next};
 use super::queue::Progress;
 use crate::dispatcher::history;
-use crate::dispatcher::metrics::OutcomeLabel;
 use crate::domain::outcome::Outcome;
 use crate::domain::record::{Done, Phase};
 use crate::domain::status::status_of;
@@ -42,10 +41,7 @@ impl Course {
         };
         match written? {
             Written::Yes(_) => {
-                if !record.private && !self.is_job() {
-                    let label = OutcomeLabel { outcome: outcome.word() };
-                    self.shared.app.metrics.builds.get_or_create(&label).inc();
-                }
+                self.shared.app.metrics.ended(&record, outcome);
                 Ok(Next::Over)
             }
             Written::Conflict => {

@@ -66,6 +66,7 @@ pub(crate) async fn run(app: SharedApp, shutdown: CancellationToken) {
                 let lock = Arc::new(Lock::new(lease, asked));
                 Reign::new(SharedApp::clone(&app), Arc::clone(&lock)).hold(&shutdown).await;
                 app.metrics.follower.set(0);
+                app.metrics.open.clear();
                 tracing::info!("this replica is no longer the follower");
                 if let Err(error) = app.registry.release(&lock.lease).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the lock ends by itself");

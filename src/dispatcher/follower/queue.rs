@@ -10,7 +10,7 @@ use super::backoff::Backoff;
 use super::course::{Course, Halt, Shared};
 use super::post::{self, Cause, Post, Sent};
 use super::recheck::Recheck;
-use crate::dispatcher::metrics::{PostLabel, PostResult};
+use crate::dispatcher::metrics::{PostLabel, PostResult, Waiting};
 use crate::domain::id::ClaimId;
 use crate::domain::record::Record;
 use crate::domain::status::{GivenUp, Posted, Status};
@@ -51,6 +51,8 @@ pub(super) struct Queue {
     done: bool,
     wants_last: bool,
     last_post: Option<Instant>,
+    /// The forge has not been told yet what it is to be told.
+    unposted: Option<Waiting>,
 }
 
 impl Drop for Queue {
@@ -77,6 +79,7 @@ impl Queue {
             done: false,
             wants_last: false,
             last_post: None,
+            unposted: None,
         }
     }
 
@@ -147,6 +150,7 @@ impl Course {
         let intended = posted.intended.as_ref() == Some(&wish);
         let settled = intended && (posted.confirmed.as_ref() == Some(&wish) || posted.given_up.is_some());
         if settled || (!wish.last && (self.queue.silent || self.queue.is_noise(posted, &wish))) {
+            self.queue.unposted = None;
             return Ok(Progress::Settled);
         }
         if self.queue.hold_until.is_some() && !post::has_forge(&self.shared, &self.stored.value).await {
@@ -154,6 +158,7 @@ impl Course {
             return Ok(Progress::Settled);
         }
         self.queue.want(&wish);
+        self.owe(&wish);
         if let Some(left) = self.queue.delay() {
             return Ok(Progress::Later(left));
         }
@@ -176,9 +181,19 @@ impl Course {
         Ok(Progress::Sending)
     }
 
+    /// Has the metrics tell for how long the forge does not know.
+    fn owe(&mut self, wish: &Status) {
+        let ended = self.stored.value.finished.filter(|_| wish.last);
+        let unposted = &self.shared.app.metrics.unposted;
+        self.queue.unposted.get_or_insert_with(|| unposted.begin(ended.unwrap_or_else(Timestamp::now)));
+    }
+
     /// Records what came of the last post, if it has been answered.
     pub(super) async fn settle(&mut self) -> Result<(), Halt> {
         let Some((status, sent)) = self.queue.answer.take() else { return Ok(()) };
+        if !matches!(sent, Sent::Passing(_) | Sent::LockOld) {
+            self.queue.unposted = None;
+        }
         match sent {
             Sent::Confirmed => self.confirmed(status).await,
             Sent::Refused(why) => self.refused(&status, why).await,

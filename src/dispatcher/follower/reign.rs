@@ -128,6 +128,7 @@ impl Reign {
 
     /// Starts what is new, tells what has changed, and what is gone.
     fn sync(&mut self) {
+        self.shared.app.metrics.open.set(self.list.iter().map(|(_, stored)| &stored.value));
         let listed: std::collections::HashSet<&ClaimId> = self.list.iter().map(|(claim, _)| claim).collect();
         for (claim, followed) in &self.followed {
             if !listed.contains(claim) {

@@ -1,7 +1,7 @@
 //! The local copy of all configurations, kept up by a blocking query: strangers who knock cost Consul nothing.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -13,8 +13,8 @@ use crate::api::consul::{Consistency, Consul, Pair};
 use crate::domain::config::RepoConfig;
 use crate::domain::repo_url::RepoUrl;
 
-/// How long a quiet query stays open; Consul allows ten minutes.
-const WAIT: Duration = Duration::from_secs(300);
+/// How long a quiet query stays open: so old the copy may become before anybody can tell that Consul is gone.
+const WAIT: Duration = Duration::from_secs(60);
 /// Between two tries while Consul is away: at first, and at most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// The least time between two reads for addresses that are not in the copy, whoever asks.
@@ -50,6 +50,8 @@ type Table = Arc<HashMap<String, Arc<Kept>>>;
 pub(super) struct Copied {
     folder: String,
     table: watch::Sender<Option<Table>>,
+    /// When Consul last answered, or this began.
+    heard: std::sync::Mutex<Instant>,
     missed: Mutex<Option<Instant>>,
 }
 
@@ -60,11 +62,15 @@ struct NoCopy;
 
 impl Copied {
     pub(super) fn new(folder: String) -> Self {
-        Self { folder, table: watch::Sender::new(None), missed: Mutex::default() }
+        Self { folder, table: watch::Sender::new(None), heard: Instant::now().into(), missed: Mutex::default() }
     }
 
     pub(super) fn folder(&self) -> &str {
         &self.folder
+    }
+
+    pub(super) fn silence(&self) -> Duration {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     async fn table(&self) -> Result<Table, RegistryError> {
@@ -114,6 +120,7 @@ impl Copied {
         });
         let new = Arc::new(new.collect());
         self.table.send_replace(Some(new));
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
     fn parse(&self, pair: &Pair) -> Kept {

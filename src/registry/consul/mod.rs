@@ -75,6 +75,10 @@ impl ConsulRegistry {
         }
     }
 
+    pub(super) fn silence(&self) -> Duration {
+        self.copy.silence()
+    }
+
     fn open_folder(&self) -> String {
         format!("{}-builds/open/", self.prefix)
     }

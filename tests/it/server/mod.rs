@@ -19,6 +19,7 @@ mod limits;
 mod logs;
 mod logs_ends;
 mod logs_trouble;
+mod metrics;
 mod once;
 mod people;
 mod pulls;

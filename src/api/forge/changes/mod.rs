@@ -147,7 +147,7 @@ impl Forge {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn message(&self, commit: &CommitSha) -> Result<Option<String>, ForgeError> {
-        let answer = self.get(&["git", "commits", commit.as_str()], &spare()).await?;
+        let answer = self.get("read a commit", &["git", "commits", commit.as_str()], &spare()).await?;
         let Some(answer) = self.known(answer, "read a commit").await? else { return Ok(None) };
         Ok(Some(match self.kind {
             ForgeKind::Gitea => answer.json::<GiteaCommit>()?.commit.message,
@@ -160,7 +160,7 @@ impl Forge {
         if !before.is_zero() {
             return Ok(Base::Before(before));
         }
-        let answer = call::accepted(self.get(&[], &[]).await?, "read the repository")?;
+        let answer = call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?;
         let default = format!("refs/heads/{}", answer.json::<Repository>()?.default_branch);
         if default == git_ref {
             return Ok(Base::Unknown);
@@ -171,7 +171,7 @@ impl Forge {
     /// An answer about a commit; none where the repository is there and the commit is not.
     async fn known(&self, answer: Answer, what: &str) -> Result<Option<Answer>, ForgeError> {
         if answer.status == StatusCode::NOT_FOUND && !call::is_page(&answer) {
-            call::accepted(self.get(&[], &[]).await?, "read the repository")?;
+            call::accepted(self.get("read the repository", &[], &[]).await?, "read the repository")?;
             return Ok(None);
         }
         call::accepted(answer, what).map(Some)
@@ -184,7 +184,7 @@ impl Forge {
         head: &CommitSha,
         query: &[(&str, String)],
     ) -> Result<Option<Answer>, ForgeError> {
-        let answer = self.get(&["compare", &format!("{base}...{head}")], query).await?;
+        let answer = self.get("compare commits", &["compare", &format!("{base}...{head}")], query).await?;
         self.known(answer, "compare commits").await
     }
 }

@@ -33,7 +33,7 @@ async fn list(forge: &Forge, number: u64, names: &mut Names) -> Result<bool, For
     for page in 1..=MOST_FILES.div_ceil(size) {
         // Each forge knows one of the two words for the page's size, and may give less.
         let query = [("page", page.to_string()), ("limit", size.to_string()), ("per_page", size.to_string())];
-        let answer = forge.get(&["pulls", &number, "files"], &query).await?;
+        let answer = forge.get("read a pull request's files", &["pulls", &number, "files"], &query).await?;
         let Some(answer) = forge.known(answer, "read a pull request's files").await? else { return Ok(false) };
         let total = answer.number("x-total-count").and_then(|total| usize::try_from(total).ok());
         let found: Vec<File> = answer.json::<Option<_>>()?.unwrap_or_default();

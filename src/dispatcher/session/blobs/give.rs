@@ -16,6 +16,7 @@ use super::room::Room;
 use crate::api::store::Signed;
 use crate::dispatcher::blobs::shelf;
 use crate::dispatcher::openapi::{ClaimPath, Session};
+use crate::dispatcher::metrics::Direction;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::{BlobKind, Manifest};
 use crate::domain::id::BlobId;
@@ -118,8 +119,12 @@ async fn bytes(room: &Room<'_>, chosen: &Chosen, kind: BlobKind, id: &BlobId) ->
     let none = || Refusal::not_found(&format!("there is no {} {id}", one_of(kind)));
     let object = room.store.get(&chosen.object).await?.ok_or_else(none)?;
     let manifest = &chosen.found.kept.manifest;
+    let passed = room.app.metrics.passing(kind, Direction::Out);
     let stream = object.bytes.map(move |piece| {
         let _place = &place;
+        if let Ok(bytes) = &piece {
+            passed.inc_by(bytes.len() as u64);
+        }
         piece
     });
     let mut response = Body::from_stream(stream).into_response();

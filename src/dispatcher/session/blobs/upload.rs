@@ -16,6 +16,7 @@ use crate::api::store::Upload;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::body::linger;
 use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
+use crate::dispatcher::metrics::Direction;
 use crate::dispatcher::session::bearer::Bearer;
 use crate::dispatcher::session::refusal::Refusal;
 use crate::domain::blob::BlobKind;
@@ -74,7 +75,9 @@ async fn take(
     let mut to = room.store.upload(&key).await?;
     match fill(&mut to, body, (kind, most)).await {
         Ok(sum) => {
+            let bytes = to.written();
             to.finish().await?;
+            room.app.metrics.passed(kind, Direction::In, bytes);
             on_its_way.passed(sum);
             Ok(StatusCode::NO_CONTENT)
         }

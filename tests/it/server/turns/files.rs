@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use albatros::api::http::{EndpointConfig, Service, Tls, forge_client};
+use albatros::api::meter::Meter;
 use albatros::api::nomad::Nomad as Client;
 use albatros::dispatcher::{App, BlobSettings, Outside, Settings, serve};
 use albatros::domain::config::{PeopleTokens, RepoConfig};
@@ -39,7 +40,8 @@ impl Server {
         };
         let engine = Engine::Nomad(NomadEngine::new(Client::new(endpoint, "ci".to_owned()).unwrap()));
         let shutdown = CancellationToken::new();
-        let outside = Outside { forge_client: forge_client(None).unwrap(), shutdown: shutdown.clone() };
+        let outside =
+            Outside { forge_client: forge_client(None).unwrap(), meter: Meter::default(), shutdown: shutdown.clone() };
         let app = App::new(settings(folder), engine, Registry::Files(registry), None, outside);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
