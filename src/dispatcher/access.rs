@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::answer::Problem;
+use super::audit::{Actor, Whose};
 use super::hook::registry_down;
 use super::known::Known;
 use super::signin::Cookie;
@@ -118,12 +119,32 @@ impl Credentials {
         signed_in.is_act_token(app, config, ByTicket::Yes)
     }
 
+    /// Who this is that acts, once [`Credentials::acts`] has said that he may.
+    pub(crate) fn actor(&self, app: &App, config: &RepoConfig) -> Actor {
+        let by_ticket = if self.acting { ByTicket::Yes } else { ByTicket::No };
+        let whose = if self.is_one_of(&app.settings.people.act, by_ticket) {
+            Whose::Instance
+        } else if config.tokens.is_some() {
+            Whose::Repository
+        } else {
+            Whose::Hook
+        };
+        Actor { whose, by_form: self.acting }
+    }
+
     fn is_act_token(&self, app: &App, config: &RepoConfig, by_ticket: ByTicket) -> bool {
         let own = match &config.tokens {
             Some(tokens) => self.is_one_of(&tokens.act, by_ticket),
             None => self.is_one_of(&config.hook_tokens, by_ticket),
         };
         own | self.is_one_of(&app.settings.people.act, by_ticket)
+    }
+
+    /// One line where there was something to refuse, and no more than one a second.
+    pub(crate) fn note_refused(&self, app: &App) {
+        if self.bearer.is_some() || self.acting {
+            app.refusals.log_token("it may not act for this repository");
+        }
     }
 
     /// Has the key of a change that may have no build yet.
@@ -151,7 +172,10 @@ pub(crate) async fn acting(app: &App, credentials: &Credentials, url: &RepoUrl) 
 fn permitted(app: &App, who: &Credentials, entry: Result<Entry, RegistryError>) -> Result<Found, Problem> {
     match entry.map_err(|error| registry_down(&error))? {
         Entry::Found(found) if who.acts(app, &found.config) => Ok(*found),
-        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => Err(Problem::unauthorized()),
+        Entry::Found(_) | Entry::Unknown | Entry::Broken(_) => {
+            who.note_refused(app);
+            Err(Problem::unauthorized())
+        }
     }
 }
 

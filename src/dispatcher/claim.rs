@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use tokio::time::Instant;
 
 use super::answer::{Answer, Handed, Problem};
+use super::audit::{Asked, Claiming};
 use super::dispatch::{self, AdvanceError, Advanced};
 use super::hook::registry_down;
 use super::metrics::HookResult;
@@ -37,6 +38,7 @@ pub(crate) struct Submission {
     pub(crate) plan: Plan,
     pub(crate) config: RepoConfig,
     pub(crate) begin: Begin,
+    pub(crate) asked: Asked,
 }
 
 /// How a change begins.
@@ -78,7 +80,7 @@ pub(crate) async fn submit(
     let taken = Arc::new(AtomicBool::new(false));
     let work = tokio::spawn({
         let (app, taken) = (SharedApp::clone(app), Arc::clone(&taken));
-        async move { claim_and_dispatch(&app, submission, &taken).await }
+        async move { decided(&app, submission, &taken).await }
     });
     match tokio::time::timeout_at(answer_by, work).await {
         Ok(answer) => answer.unwrap_or_else(|error| {
@@ -92,13 +94,27 @@ pub(crate) async fn submit(
     }
 }
 
+/// Here, and not where the answer is sent: who hangs up does not take the line with him.
+async fn decided(app: &SharedApp, submission: Submission, taken: &AtomicBool) -> Result<(HookResult, Answer), Problem> {
+    let claiming = Claiming::of(submission.asked, &submission.plan);
+    let reason = match &submission.begin {
+        Begin::Skipped(reason) => Some(reason.clone()),
+        Begin::Held => Some("a pull request waits for approval".to_owned()),
+        Begin::Approved(ApprovedBy::Always) => Some("its sender is approved always".to_owned()),
+        Begin::Approved(ApprovedBy::Person) | Begin::Go => None,
+    };
+    let came = claim_and_dispatch(app, submission, taken).await;
+    claiming.decided(&came, reason.as_deref());
+    came
+}
+
 async fn claim_and_dispatch(
     app: &SharedApp,
     submission: Submission,
     taken: &AtomicBool,
 ) -> Result<(HookResult, Answer), Problem> {
     let phase = submission.phase();
-    let Submission { plan, config, begin } = submission;
+    let Submission { plan, config, begin, .. } = submission;
     let mut record = plan::record(&plan, phase, nonce()?, jiff::Timestamp::now());
     if let Begin::Approved(by) = begin {
         (record.approved, record.approved_by) = (Some(record.created), Some(by));
@@ -109,7 +125,6 @@ async fn claim_and_dispatch(
         Claimed::Open(stored) => Ok((HookResult::Duplicate, another_has_it(app, &claim, *stored).await)),
         Claimed::Won(index) => {
             taken.store(true, Ordering::Release);
-            log_decision(&claim, &record);
             if let Err(problem) = held::supersede(app, &record, &config).await {
                 // The claim is written, so this delivery is taken; an older change that stays held can be cancelled.
                 tracing::warn!(claim = claim.as_str(), %problem, "older changes of the pull request stay held");
@@ -142,24 +157,6 @@ fn skipped(claim: &ClaimId, reason: &str) -> Answer {
         format!("skipped: {reason}"),
         Handed { claim: Some(claim.clone()), skipped: Some(reason.to_owned()), ..Handed::default() },
     )
-}
-
-/// One line a decision: who, what, why.
-fn log_decision(claim: &ClaimId, record: &Record) {
-    tracing::info!(
-        claim = claim.as_str(),
-        repo = record.canonical,
-        git_ref = record.git_ref,
-        commit = record.commit.as_str(),
-        flavor = record.flavor.as_str(),
-        event = record.event.as_str(),
-        sender = record.sender.login,
-        trusted = record.trusted,
-        held = matches!(record.phase, Phase::Held),
-        always = record.approved_by == Some(ApprovedBy::Always),
-        skipped = matches!(record.phase, Phase::Ended { .. }),
-        "claimed"
-    );
 }
 
 /// Dispatches; an answer that takes too long goes on behind the caller's back.

@@ -8,13 +8,14 @@ use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 
 use super::answer::{Answer, Handed, Problem};
+use super::audit::{self, Heard};
 use super::claim::{Begin, Submission};
 use super::metrics::{HookForge, HookLabel, HookResult};
 use super::tested::Tests;
 use super::{App, SharedApp, approvals, claim, held};
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, EventKind};
 use crate::domain::id::Flavor;
 use crate::domain::plan::{self, Asked, Plan, Planned};
 use crate::domain::repo_url::RepoUrl;
@@ -58,12 +59,24 @@ const DECIDED_WITHIN: Duration = Duration::from_secs(3);
 pub(crate) async fn hook(State(app): State<SharedApp>, request: Request) -> Response {
     let began = Instant::now();
     let headers = request.headers().clone();
-    let answer = handle(&app, request).await;
+    let forge = HookForge::of(&headers);
+    let mut heard = Heard::new(forge);
+    let answer = handle(&app, request, &mut heard).await;
     let result = match &answer {
-        Ok((result, _)) => *result,
-        Err(problem) => result_of(problem.status),
+        Ok((result, answer)) => {
+            heard.decided(*result, answer.lines.last().map_or("", String::as_str));
+            *result
+        }
+        Err(problem) => {
+            let result = HookResult::of_status(problem.status);
+            heard.decided(result, &problem.sentence);
+            if !heard.verified && result == HookResult::Refused {
+                app.refusals.log_unread(heard.repo.as_deref(), &problem.sentence);
+            }
+            result
+        }
     };
-    app.metrics.hooks.get_or_create(&HookLabel { forge: HookForge::of(&headers), result }).inc();
+    app.metrics.hooks.get_or_create(&HookLabel { forge, result }).inc();
     app.metrics.hook_seconds.observe(began.elapsed().as_secs_f64());
     match answer {
         Ok((_, answer)) => answer.into_form(&headers),
@@ -71,21 +84,13 @@ pub(crate) async fn hook(State(app): State<SharedApp>, request: Request) -> Resp
     }
 }
 
-fn result_of(status: StatusCode) -> HookResult {
-    match status {
-        StatusCode::UNAUTHORIZED => HookResult::Unauthorized,
-        status if status.is_server_error() => HookResult::Failed,
-        _ => HookResult::Refused,
-    }
-}
-
-async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer), Problem> {
+async fn handle(app: &SharedApp, request: Request, heard: &mut Heard) -> Result<(HookResult, Answer), Problem> {
     let (parts, body) = request.into_parts();
     let body = app.bodies.take(body, &parts.headers, app.settings.body_limit).await?;
     let answer_by = tokio::time::Instant::now() + ANSWERED_WITHIN;
     let headers = text_headers(&parts.headers)?;
     let incoming = Incoming { headers: &headers, query: parts.uri.query().unwrap_or_default(), body: &body.bytes };
-    let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming)).await;
+    let decided = tokio::time::timeout(DECIDED_WITHIN, decide(app, &incoming, heard)).await;
     let step =
         decided.map_err(|_elapsed| Problem::unavailable("the configuration cannot be read now; deliver again"))??;
     match step {
@@ -99,7 +104,10 @@ async fn handle(app: &SharedApp, request: Request) -> Result<(HookResult, Answer
             end.map_err(|_elapsed| Problem::unavailable("what is held could not be ended in time; deliver again"))??;
             Ok((HookResult::Ignored, Answer::ignored(&reason)))
         }
-        Step::Submit(submission) => claim::submit(app, *submission, answer_by).await,
+        Step::Submit(submission) => {
+            heard.handed_on = true;
+            claim::submit(app, *submission, answer_by).await
+        }
     }
 }
 
@@ -121,26 +129,35 @@ enum Step {
 }
 
 /// Everything up to the claim; reads only.
-async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
+async fn decide(app: &App, incoming: &Incoming<'_>, heard: &mut Heard) -> Result<Step, Problem> {
     let json = delivery::json_text(incoming)?;
     let url = delivery::peek(&json)?;
+    heard.repo = Some(url.canonical().to_owned());
     let flavor = incoming.flavor()?;
     let found = configuration(app, &url, incoming, &json).await?;
     let verified =
         verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(app, &url, &refused))?;
+    heard.verified = true;
     let event = delivery::parse(incoming, &verified)?;
     let change = match event {
-        Event::Ignored { reason, .. } => return Ok(Step::Ignored(reason)),
+        Event::Ignored { kind, reason } => {
+            heard.event = kind;
+            return Ok(Step::Ignored(reason));
+        }
         Event::Test => {
             let origin = Origin::of(incoming).map_err(DeliveryError::from)?;
             return Ok(Step::Tested(Tested::new(url.canonical(), Timestamp::now(), origin)));
         }
         Event::PullClosed { number, reason } => {
+            heard.event = Some(EventKind::PullRequest);
             return Ok(Step::PullClosed { canonical: url.canonical().to_owned(), number, reason });
         }
         Event::Change(change) => change,
     };
+    heard.change = Some(Box::new(change.clone()));
     let trust = trust::decide(&change, &found.config);
+    let asked_by = audit::Asked::Delivery(heard.forge);
+    let submit = |plan, config, begin| submit(plan, config, begin, asked_by);
     let asked = Asked {
         change: &change,
         trust: &trust,
@@ -163,8 +180,8 @@ async fn decide(app: &App, incoming: &Incoming<'_>) -> Result<Step, Problem> {
     }
 }
 
-fn submit(plan: Plan, config: RepoConfig, begin: Begin) -> Step {
-    Step::Submit(Box::new(Submission { plan, config, begin }))
+fn submit(plan: Plan, config: RepoConfig, begin: Begin, asked: audit::Asked) -> Step {
+    Step::Submit(Box::new(Submission { plan, config, begin, asked }))
 }
 
 /// The repository's configuration, once a credential has matched: from the local copy first, so that strangers cost

@@ -8,6 +8,7 @@ mod acts;
 mod answer;
 mod approvals;
 mod archive;
+mod audit;
 mod badge;
 mod bin;
 mod blobs;

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::access::{self, Credentials};
 use super::acts::{self, Post};
 use super::answer::{Answer, Problem};
+use super::audit::{self, Actor};
 use super::builds::build_id;
 use super::held::{self, Stopping};
 use super::hook::registry_down;
@@ -77,11 +78,12 @@ pub(crate) async fn cancel_by_form(
 
 async fn cancelled(app: &App, build: &BuildId, credentials: &Credentials) -> Result<Answer, Problem> {
     let known = known::find(app, build).await?.ok_or_else(Problem::not_found)?;
-    authorize(app, known.repo.as_deref(), known.private, credentials).await?;
+    let config = authorize(app, known.repo.as_deref(), known.private, credentials).await?;
+    let by = credentials.actor(app, &config);
     match (known.tracked.clone(), &known.claim) {
-        (Tracked::Open(stored), Some(claim)) => stop(app, claim, *stored).await,
+        (Tracked::Open(stored), Some(claim)) => stop(app, claim, *stored, by).await,
         (Tracked::Done(done), _) => Ok(over(done.outcome.word())),
-        (Tracked::Not | Tracked::Open(_), _) => stop_untracked(app, &known).await,
+        (Tracked::Not | Tracked::Open(_), _) => stop_untracked(app, &known, by).await,
     }
 }
 
@@ -100,8 +102,9 @@ pub(crate) async fn cancel_claim(
     credentials: Credentials,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (claim, stored, _config) = open_claim(&app, &claim, &credentials).await?;
-    Ok(stop(&app, &claim, stored).await?.into_form(&headers))
+    let (claim, stored, config) = open_claim(&app, &claim, &credentials).await?;
+    let by = credentials.actor(&app, &config);
+    Ok(stop(&app, &claim, stored, by).await?.into_form(&headers))
 }
 
 /// Cancels a change, for a form
@@ -120,8 +123,8 @@ pub(crate) async fn cancel_claim_by_form(
     Path(claim): Path<String>,
     post: Post,
 ) -> Result<Response, Problem> {
-    let (claim, stored, _config) = open_claim(&app, &claim, &post.credentials).await?;
-    let answer = stop(&app, &claim, stored).await?;
+    let (claim, stored, config) = open_claim(&app, &claim, &post.credentials).await?;
+    let answer = stop(&app, &claim, stored, post.credentials.actor(&app, &config)).await?;
     Ok(post.answered(&app, answer, &acts::page_of_claim(&claim)))
 }
 
@@ -163,6 +166,7 @@ pub(super) async fn authorize(
     };
     let knows = !private || config.as_ref().is_some_and(|config| credentials.reads(app, config));
     config.filter(|config| credentials.acts(app, config)).ok_or_else(|| {
+        credentials.note_refused(app);
         if !knows {
             return Problem::not_found();
         }
@@ -172,7 +176,7 @@ pub(super) async fn authorize(
 }
 
 /// Writes the reason first, then tells the engine; the follower does so again where this fails.
-async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>) -> Result<Answer, Problem> {
+async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>, by: Actor) -> Result<Answer, Problem> {
     let record = match held::stop_record(app, claim, stored, StopWhy::Cancel, PERSON).await? {
         Stopping::Asked(record) => record,
         Stopping::Over(record) => {
@@ -183,7 +187,9 @@ async fn stop(app: &App, claim: &ClaimId, stored: Stored<Record>) -> Result<Answ
         }
         Stopping::Gone => return Ok(over("over")),
     };
-    tracing::info!(claim = claim.as_str(), repo = record.canonical, "cancel asked for");
+    let claim_text = Some(claim.as_str());
+    audit::Line { verdict: "asked for", by: Some(by), claim: claim_text, ..audit::Line::of_record(&record) }
+        .write("cancel");
     if let Some(build) = &record.build
         && let Err(error) = app.engine.stop(build).await
     {
@@ -203,7 +209,9 @@ fn over(word: &'static str) -> Answer {
 }
 
 /// A child without a record: only the engine is told.
-async fn stop_untracked(app: &App, known: &Known) -> Result<Answer, Problem> {
+async fn stop_untracked(app: &App, known: &Known, by: Actor) -> Result<Answer, Problem> {
+    let (repo, of) = (known.repo.as_deref(), Some(known.build.as_str()));
+    audit::Line { verdict: "asked for", by: Some(by), repo, of, ..audit::Line::default() }.write("cancel");
     app.engine.stop(&known.build).await.map_err(LookupError::from)?;
     Ok(cancelling(None, Some(known.build.clone())))
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::audit::TARGET;
 use crate::domain::repo_url::RepoUrl;
 
 /// The shortest time between two lines; strangers may be refused thousands of times a second.
@@ -25,14 +26,23 @@ impl Refusals {
     /// Logs a refusal, unless another one has just been logged; the next line then says how many were left out.
     pub(crate) fn log(&self, url: &RepoUrl, reason: &dyn Display) {
         if let Some(left_out) = self.due(Instant::now()) {
-            tracing::warn!(repo = shown(url), %reason, left_out, "a delivery was refused");
+            let (repo, reason) = (shown(url.canonical()), shown(&reason.to_string()));
+            tracing::warn!(target: TARGET, verdict = "unauthorized", reason, repo, left_out, "delivery");
+        }
+    }
+
+    /// The same for what cannot be read, of whoever sent it.
+    pub(crate) fn log_unread(&self, repo: Option<&str>, reason: &str) {
+        if let Some(left_out) = self.due(Instant::now()) {
+            let (repo, reason) = (repo.map(shown), shown(reason));
+            tracing::warn!(target: TARGET, verdict = "refused", reason, repo, left_out, "delivery");
         }
     }
 
     /// The same for who has no token that holds.
     pub(crate) fn log_token(&self, reason: &str) {
         if let Some(left_out) = self.due(Instant::now()) {
-            tracing::warn!(reason, left_out, "a token was refused");
+            tracing::warn!(target: TARGET, verdict = "unauthorized", reason = shown(reason), left_out, "credential");
         }
     }
 
@@ -48,9 +58,9 @@ impl Refusals {
     }
 }
 
-/// A stranger's address: bounded, and escaped where a terminal would take it for something else.
-fn shown(url: &RepoUrl) -> String {
-    url.canonical().chars().take(ADDRESS).flat_map(char::escape_debug).collect()
+/// What a stranger wrote: bounded, and escaped where a terminal would take it for something else.
+fn shown(text: &str) -> String {
+    text.chars().take(ADDRESS).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]
@@ -70,8 +80,8 @@ mod tests {
     #[test]
     fn an_address_is_bounded_and_escaped() {
         let long: RepoUrl = format!("https://git.example/{}", "a".repeat(2000)).parse().unwrap();
-        assert_eq!(shown(&long).len(), ADDRESS);
+        assert_eq!(shown(long.canonical()).len(), ADDRESS);
         let turned: RepoUrl = "https://git.example/a\u{202e}b".parse().unwrap();
-        assert_eq!(shown(&turned), "https://git.example/a\\u{202e}b");
+        assert_eq!(shown(turned.canonical()), "https://git.example/a\\u{202e}b");
     }
 }

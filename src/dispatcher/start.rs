@@ -8,11 +8,12 @@ use tokio::time::Instant;
 
 use super::SharedApp;
 use super::answer::{Answer, Problem};
+use super::audit::{Actor, Asked};
 use super::claim::{self, Begin, Submission};
 use crate::domain::config::{PullPolicy, RepoConfig};
 use crate::domain::event::{Change, Sender};
 use crate::domain::id::{ClaimId, Flavor};
-use crate::domain::plan::{self, Asked, Plan, Planned};
+use crate::domain::plan::{self, Plan, Planned};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::{trigger, trust};
 use crate::engine::EngineError;
@@ -34,6 +35,7 @@ pub(crate) struct Wish {
     pub(crate) flavor: Flavor,
     pub(crate) params: BTreeMap<String, String>,
     pub(crate) retry_of: Option<ClaimId>,
+    pub(crate) by: Actor,
 }
 
 /// Who starts what nobody pushed.
@@ -47,16 +49,17 @@ pub(crate) async fn start(app: &SharedApp, wish: Wish, headers: &HeaderMap) -> R
     let refused = |sentence: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, sentence);
     trigger::check(&wish.params, &wish.found.config).map_err(|why| refused(why.to_string()))?;
     let plan = plan(app, &wish, &salt).map_err(refused)?;
+    let asked = if wish.retry_of.is_some() { Asked::Retry(wish.by) } else { Asked::Trigger(wish.by) };
     let plan = Plan { retry_of: wish.retry_of, ..plan.with_params(wish.params) };
     deliverable(app, &plan).await?;
-    let submission = Submission { plan, config: wish.found.config, begin: Begin::Go };
+    let submission = Submission { plan, config: wish.found.config, begin: Begin::Go, asked };
     let (_, answer) = claim::submit(app, submission, Instant::now() + ANSWERED_WITHIN).await?;
     Ok(answer)
 }
 
 fn plan(app: &SharedApp, wish: &Wish, salt: &str) -> Result<Plan, String> {
     let config = RepoConfig { pull_requests: PullPolicy::Build, ..wish.found.config.clone() };
-    let asked = Asked {
+    let asked = plan::Asked {
         change: &wish.change,
         trust: &trust::decide(&wish.change, &config),
         config: &config,

@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use super::super::acts::{self, Post};
 use super::super::answer::{Answer, Handed, Problem};
+use super::super::audit::{Actor, Line};
 use super::super::fields::Fields;
 use super::super::hook::registry_down;
 use super::super::openapi::{Acting, ClaimPath, Pressing};
@@ -55,12 +56,13 @@ pub(crate) async fn approve(
         None => how,
     };
     let here = acts::page_of_claim(&claim);
+    let by = post.credentials.actor(&app, &config);
     let mut sender = None;
     if how.always {
         // Before the change itself: whoever is killed between the two, or hears of neither, does both by asking again.
-        sender = Some(always(&app, &stored.value).await?);
+        sender = Some(always(&app, &stored.value, by).await?);
     }
-    let mut answer = one(&app, claim, stored, config).await?;
+    let mut answer = one(&app, claim, stored, config, by).await?;
     if let Some(login) = sender {
         let said = format!("what {login} sends is built without approval from now on, never with secrets");
         if let Some(object) = answer.object.as_object_mut() {
@@ -96,6 +98,7 @@ async fn one(
     claim: ClaimId,
     mut stored: Stored<Record>,
     config: RepoConfig,
+    by: Actor,
 ) -> Result<Answer, Problem> {
     for _ in 0..TRIES {
         refuse_what_ends(&stored.value)?;
@@ -110,8 +113,8 @@ async fn one(
         };
         match app.registry.update(&claim, &record, stored.index, None).await.map_err(|error| registry_down(&error))? {
             Written::Yes(index) => {
-                let (repo, commit) = (&record.canonical, record.commit.as_str());
-                tracing::info!(claim = claim.as_str(), repo, commit, "approved");
+                let (verdict, claim_text) = ("approved", Some(claim.as_str()));
+                Line { verdict, by: Some(by), claim: claim_text, ..Line::of_record(&record) }.write("approve");
                 return go_on(app, claim, Stored { value: record, index }, config).await;
             }
             Written::Conflict | Written::LeaseLost => {}
@@ -145,11 +148,11 @@ fn refuse_what_ends(record: &Record) -> Result<(), Problem> {
 }
 
 /// Approves the sender of a change always; gives his login.
-async fn always(app: &App, record: &Record) -> Result<String, Problem> {
+async fn always(app: &App, record: &Record, by: Actor) -> Result<String, Problem> {
     let no_sender = "only a pull request has a sender who can be approved always";
     let pull = record.pull.as_ref().filter(|_| record.parent.is_none());
     let pull = pull.ok_or_else(|| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, no_sender))?;
     let (login, id) = approval::author(&record.sender, pull)?;
-    senders::approve(app, &record.canonical, &login, id).await?;
+    senders::approve(app, &record.canonical, &login, id, by).await?;
     Ok(login)
 }

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::{self, Credentials};
 use super::super::answer::{Answer, Problem};
+use super::super::audit::{Actor, Line};
 use super::super::hook::registry_down;
 use super::super::openapi::Listing;
 use super::super::{App, SharedApp};
@@ -97,9 +98,11 @@ struct UnderWay {
 }
 
 /// Approves an account always, for one repository. False: it was so.
-pub(super) async fn approve(app: &App, canonical: &str, login: &str, id: u64) -> Result<bool, Problem> {
+pub(super) async fn approve(app: &App, canonical: &str, login: &str, id: u64, by: Actor) -> Result<bool, Problem> {
     let new = change_list(app, canonical, |list| list.add(login, id, Timestamp::now())).await?;
-    tracing::info!(repo = canonical, login, id, new, "a sender is approved always");
+    let (sender, verdict) = (format!("{login} ({id})"), if new { "approved" } else { "was approved" });
+    Line { verdict, by: Some(by), repo: Some(canonical), sender: Some(&sender), ..Line::default() }
+        .write("approve always");
     Ok(new)
 }
 
@@ -184,7 +187,8 @@ pub(crate) async fn add(
         Some(id) => (named.login, id),
         None => account(&app, &found, &named.login).await?,
     };
-    let new = approve(&app, url.canonical(), &login, id).await?;
+    let by = credentials.actor(&app, &found.config);
+    let new = approve(&app, url.canonical(), &login, id, by).await?;
     let what = if new { "approved always" } else { "was approved always" };
     let line = format!("{login} ({id}): {what}");
     let object = SenderApproved { repo: found.repo, login, id, approved: true, new };
@@ -223,7 +227,10 @@ pub(crate) async fn remove(
             Now::Over => {}
         }
     }
-    tracing::info!(repo = url.canonical(), login, id, revoked, held_again = held.len(), "a sender is not approved");
+    let verdict = if revoked { "revoked" } else { "was not approved" };
+    let (by, again) = (Some(credentials.actor(&app, &found.config)), format!("{} held again", held.len()));
+    let (repo, sender, reason) = (Some(url.canonical()), Some(login.as_str()), Some(again.as_str()));
+    Line { verdict, by, repo, sender, reason, ..Line::default() }.write("revoke");
     let what = if revoked { "not approved any more" } else { "was not approved" };
     let mut lines = vec![format!("{login}: {what}")];
     lines.extend(held.iter().map(|claim| format!("held again: {claim}")));

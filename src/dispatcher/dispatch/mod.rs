@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use self::handed::{Traces, fit, grant, hands_over_secrets, time_limit};
 use super::App;
+use super::audit::Line;
 use super::on_ref::{self, OffRef};
 use crate::domain::builder::{ALWAYS, BuilderShape};
 use crate::domain::config::RepoConfig;
@@ -90,7 +91,8 @@ async fn to_child(
     let shape = builder(app, &stored.value).await?;
     let fitted = fit(&stored.value, &shape, config)?;
     let grant = grant(app, claim, &stored.value, config)?;
-    if hands_over_secrets(&stored.value, &shape, config, grant.as_ref()) {
+    let hands_over = hands_over_secrets(&stored.value, &shape, config, grant.as_ref());
+    if hands_over {
         on_ref::check(app, &stored.value, config).await.map_err(|why| match why {
             OffRef::Gone => AdvanceError::Permanent(why.to_string()),
             OffRef::Unasked(error) => passing(error),
@@ -110,7 +112,14 @@ async fn to_child(
         grant,
     };
     match app.engine.dispatch(&order).await {
-        Ok(build) => name_child(app, claim, stored, build).await,
+        Ok(build) => {
+            if hands_over {
+                let (secrets, claim, of) = (Some(true), Some(claim.as_str()), Some(build.as_str()));
+                let record = Line::of_record(&stored.value);
+                Line { verdict: "handed over", secrets, claim, of, ..record }.write("secrets");
+            }
+            name_child(app, claim, stored, build).await
+        }
         Err(DispatchError::Permanent(sentence)) => Err(AdvanceError::Permanent(sentence)),
         Err(error @ DispatchError::NotOurs(_)) => Err(AdvanceError::NotOurs(error.to_string())),
         Err(error @ DispatchError::Passing(_)) => Err(passing(error)),

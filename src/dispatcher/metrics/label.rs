@@ -80,6 +80,17 @@ impl HookResult {
     ];
 }
 
+impl HookResult {
+    /// What a status says that is none of success.
+    pub(crate) fn of_status(status: StatusCode) -> Self {
+        match status {
+            StatusCode::UNAUTHORIZED => Self::Unauthorized,
+            status if status.is_server_error() => Self::Failed,
+            _ => Self::Refused,
+        }
+    }
+}
+
 /// The labels of hooks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct HookLabel {

@@ -5,6 +5,7 @@ use std::error::Error;
 use super::Sessions;
 use super::exchange::Granted;
 use super::refusal::Refusal;
+use crate::dispatcher::audit::Line;
 use crate::domain::id::ClaimId;
 use crate::domain::identity::Identity;
 
@@ -15,28 +16,42 @@ impl Sessions {
     /// A build was given what it may have.
     pub(super) fn granted(&self, claim: &ClaimId, identity: &Identity, granted: &Granted) {
         let facts = &granted.grant.facts;
-        tracing::info!(
-            claim = claim.as_str(),
-            allocation = identity.allocation(),
-            repo = facts.repo_url,
-            commit = facts.commit.as_str(),
-            trusted = facts.trusted,
-            secrets = granted.grant.inject.is_some(),
-            again = granted.again,
-            "a session was granted"
-        );
+        let secrets = granted.grant.inject.is_some();
+        let why = match (facts.trusted, secrets) {
+            (false, _) => "not trusted, so it gets no secrets",
+            (true, true) => "trusted, and the forge says that the commit is on its ref, where it can be asked",
+            (true, false) => "trusted, and there are no secrets for it",
+        };
+        Line {
+            verdict: if granted.again { "granted again" } else { "granted" },
+            repo: Some(&facts.repo_url),
+            commit: Some(facts.commit.as_str()),
+            trusted: Some(facts.trusted),
+            why: Some(why),
+            secrets: Some(secrets),
+            claim: Some(claim.as_str()),
+            of: Some(identity.allocation()),
+            ..Line::default()
+        }
+        .write("session");
     }
 
     /// A controller was not, though it is one.
     pub(super) fn refused(&self, claim: &str, identity: &Identity, refusal: &Refusal) {
-        let claim: String = claim.chars().take(CLAIM).flat_map(char::escape_debug).collect();
-        let cause = refusal.cause.as_ref().map(|cause| &**cause as &dyn Error);
-        let (status, reason) = (refusal.status.as_u16(), refusal.sentence.as_str());
-        let (allocation, subject) = (identity.allocation(), identity.subject());
-        if refusal.passes() {
-            tracing::info!(claim, allocation, subject, status, reason, error = cause, "a session has to wait");
-        } else {
-            tracing::warn!(claim, allocation, subject, status, reason, error = cause, "a session was refused");
+        // Whoever can start a controller can send anything.
+        let claim: String = claim.chars().take(CLAIM).collect();
+        Line {
+            verdict: if refusal.passes() { "later" } else { "refused" },
+            reason: Some(&refusal.sentence),
+            secrets: Some(false),
+            claim: Some(&claim),
+            of: Some(identity.subject()),
+            ..Line::default()
+        }
+        .write("session");
+        if let Some(cause) = &refusal.cause {
+            let error = &**cause as &dyn Error;
+            tracing::warn!(claim, status = refusal.status.as_u16(), error, "a session was not granted");
         }
     }
 

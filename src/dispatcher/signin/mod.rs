@@ -24,6 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use self::tokens::Tokens;
 use super::answer::Problem;
+use super::audit::Line;
 use super::fields::Fields;
 use super::form::Form;
 use super::hook::registry_down;
@@ -143,7 +144,8 @@ pub(crate) async fn sign_in(
     };
     let now = Timestamp::now();
     let ticket = ticket(&tokens, &token, visitor.ticket(), now)?;
-    tracing::info!(until = %ticket.until(), "somebody has signed in");
+    let until = format!("until {}", ticket.until());
+    Line { verdict: "signed in", reason: Some(&until), ..Line::default() }.write("sign-in");
     Ok(sent_back(&app, &back, Cookie::of(&app).set(&ticket, now)))
 }
 

@@ -88,6 +88,7 @@ pub(crate) async fn trigger(
     let wanted = wanted(&app, body, &headers).await?;
     let url: RepoUrl = wanted.repo.parse().map_err(|_refused| Problem::unauthorized())?;
     let found = access::acting(&app, &credentials, &url).await?;
+    let by = credentials.actor(&app, &found.config);
     if !wanted.force {
         is_no_slip(&wanted.flavor, &found.config)?;
     }
@@ -96,7 +97,7 @@ pub(crate) async fn trigger(
     let change = tokio::time::timeout(FORGE_WITHIN, target::change(&app, target, commit, &found));
     let change = change.await.unwrap_or_else(|_elapsed| Err(target::slow()))?;
     let Wanted { flavor, params, .. } = wanted;
-    let wish = Wish { url, found, change, flavor, params, retry_of: None };
+    let wish = Wish { url, found, change, flavor, params, retry_of: None, by };
     Ok(start(&app, wish, &headers).await?.into_form(&headers))
 }
 

@@ -58,9 +58,9 @@ async fn a_repository_without_an_entry_is_told_in_the_log() {
     for _ in 0..20 {
         assert_eq!(push.send(&serve.url, SECRET).await.status, 401);
     }
-    let line = serve.printed.wait("a delivery was refused").await;
+    let line = serve.printed.wait("verdict=\"unauthorized\"").await;
     assert!(line.contains("https://git.example/mistyped/key.git") && line.contains("no entry"), "{line}");
-    let lines = world.printed().lines().filter(|line| line.contains("a delivery was refused")).count();
+    let lines = world.printed().lines().filter(|line| line.contains("verdict=\"unauthorized\"")).count();
     assert!(lines < 20, "each is logged");
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
 use super::{BYTES_MOST, MOST, Tracked, configuration, shown, tracked};
+use crate::dispatcher::audit::Line;
 use crate::dispatcher::claim::nonce;
 use crate::dispatcher::dispatch::{self, AdvanceError, Advanced};
 use crate::dispatcher::openapi::{ClaimPath, Sending, Session};
@@ -138,8 +139,9 @@ async fn begin(
     let record = child.record(nonce()?, jiff::Timestamp::now());
     match app.registry.claim(claim, &record).await? {
         Claimed::Won(index) => {
-            let (claim_text, builder) = (claim.as_str(), record.builder.as_str());
-            tracing::info!(claim = claim_text, parent = of.as_str(), job = spec.name.as_str(), builder, "job claimed");
+            let (claim_text, of, job) = (Some(claim.as_str()), Some(of.as_str()), Some(spec.name.as_str()));
+            let verdict = if record.phase == Phase::Held { "held" } else { "started" };
+            Line { verdict, claim: claim_text, of, reason: job, ..Line::of_record(&record) }.write("job");
             if record.phase == Phase::Claimed {
                 dispatch(app, claim, Stored { value: record.clone(), index }, config.clone()).await;
             }
