@@ -116,6 +116,13 @@ job "albatros" {
       }
     }
 
+    # What Prometheus finds the replicas by.
+    service {
+      name     = "albatros"
+      port     = "http"
+      provider = "nomad"
+    }
+
     dynamic "volume" {
       for_each = var.store_volume == "" ? [] : [var.store_volume]
       labels   = ["store"]

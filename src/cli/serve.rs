@@ -59,6 +59,9 @@ pub(crate) struct ServeArgs {
     /// An authority to trust for forges, beside the public ones [ALBATROS_FORGE_CACERT]
     #[arg(long, value_name = "FILE")]
     forge_cacert: Option<String>,
+    /// How log lines are written: text, or json [ALBATROS_LOG_FORMAT, default text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
 }
 
 impl From<ServeArgs> for Overrides {
@@ -97,7 +100,9 @@ enum ServeError {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Exit {
-    log::start(&settings::process);
+    if let Err(error) = log::start_server(args.log_format.as_deref(), &settings::process) {
+        return complain(&error, Exit::Usage);
+    }
     let told = match settings::serve(&args.into(), &settings::process) {
         Ok(told) => told,
         Err(error) => return complain(&ServeError::from(error), Exit::Usage),

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use tokio::sync::Semaphore;
 
 use super::answer::Refusal;
+use super::served::Served;
 use super::session::Session;
 use super::{Phase, SharedApp};
 
@@ -45,6 +46,11 @@ pub(crate) struct Door {
 impl Door {
     pub(super) fn new(app: SharedApp, right: Right) -> Self {
         Self { app, right, readers: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    /// For counting alone.
+    pub(super) fn served(&self) -> &Served {
+        &self.app.served
     }
 
     fn admit(&self, parts: &Parts) -> Result<Right, Refusal> {

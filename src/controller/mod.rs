@@ -23,6 +23,7 @@ mod report;
 mod reports;
 mod ring;
 mod routes;
+mod served;
 mod session;
 mod upstream;
 
@@ -48,6 +49,7 @@ use jobs::Jobs;
 use log::Logs;
 use reports::Reports;
 use ring::Ring;
+use served::Served;
 use session::Session;
 use upstream::Upstream;
 
@@ -132,6 +134,7 @@ pub(crate) struct App {
     pub(crate) jobs: Jobs,
     pub(crate) blobs: Blobs,
     pub(crate) saves: Saves,
+    pub(crate) served: Served,
 }
 
 /// Shared by all tasks of a controller.
@@ -161,6 +164,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         jobs: Jobs::default(),
         blobs: Blobs::new(settings.task_dir),
         saves: Saves::default(),
+        served: Served::default(),
     });
     let stop = CancellationToken::new();
     let service = doors.entrances.port().map(|port| settings.reached_at.unwrap_or_else(|| port.to_string()));
@@ -182,5 +186,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     delivering.abort();
     stop.cancel();
     listening.wait().await;
+    app.served.log();
     Ok(())
 }

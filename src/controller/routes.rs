@@ -3,12 +3,13 @@
 use axum::Router;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{blobs, build, events, finish, jobs, log, params, report};
+use super::{blobs, build, events, finish, jobs, log, params, report, served};
 use crate::domain::blob::BlobKind;
 
 /// The routes of one door.
@@ -55,6 +56,7 @@ fn finished(router: Router<Door>, door: Door) -> Router {
         .layer(CatchPanicLayer::new())
         .layer(always(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(always(CACHE_CONTROL, "no-store"))
+        .layer(from_fn_with_state(door.clone(), served::count))
         .with_state(door)
 }
 

@@ -135,7 +135,7 @@ async fn again(app: &SharedApp, former: Former, post: &Post) -> Result<Answer, P
         message: None,
         pull,
     };
-    let by = credentials.actor(app, &found.config);
+    let by = post.credentials.actor(app, &found.config);
     let wish = Wish { url, found, change, flavor, params, retry_of: Some(claim), by };
     start(app, wish, &post.headers).await
 }

@@ -29,6 +29,7 @@ mod html;
 mod job_files;
 mod layers;
 mod local;
+mod logged;
 mod nomad_builds;
 mod nomad_logs;
 mod registry_consul;

@@ -110,6 +110,17 @@ async fn it_ends_in_order_on_either_signal_though_streams_are_open() {
 }
 
 #[tokio::test]
+async fn its_last_line_says_what_was_asked_of_it() {
+    let process = Process::start(&[]).await;
+    process.as_trusted().workspace().await.unwrap();
+    assert!(process.as_script().param("NOTHING_LIKE_THAT").await.unwrap().is_none());
+    let printed = process.printed.clone();
+    assert_eq!(process.stop(Signal::TERM).await, Some(0));
+    let line = printed.wait("served requests=").await;
+    assert!(line.contains("/v1/workspace 2xx 1") && line.contains("/v1/params/{name} 4xx 1"), "{line}");
+}
+
+#[tokio::test]
 async fn its_log_holds_no_token_and_no_secret() {
     let process = Process::start(&[("ALBATROS_LOG", "trace")]).await;
     process.as_trusted().workspace().await.unwrap();

@@ -76,9 +76,10 @@ impl Serve {
         printed.read(child.stdout.take().unwrap());
         printed.read(child.stderr.take().unwrap());
         let line = printed.wait("listening on ").await;
-        let address = line.split("listening on ").nth(1).unwrap().split_whitespace().next().unwrap();
+        let address = line.split("listening on ").nth(1).unwrap();
+        let address = address.split(|c: char| c == '"' || c.is_whitespace()).next().unwrap();
         let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
-        Self { child, pid, url: format!("http://{}", address.trim_end_matches('"')), printed }
+        Self { child, pid, url: format!("http://{address}"), printed }
     }
 
     /// `kill -9`; returns when it is gone.

@@ -5,6 +5,7 @@ mod again;
 mod approvals;
 mod archive;
 mod badge;
+mod audit;
 mod bin;
 mod blobs;
 mod cancelled;

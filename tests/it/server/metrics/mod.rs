@@ -2,6 +2,7 @@
 
 mod bounded;
 mod moves;
+mod named;
 
 use std::collections::BTreeMap;
 
