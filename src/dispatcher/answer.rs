@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::form::Form;
-use super::signin::Visitor;
+use super::signin::{Back, Visitor};
 use super::{SharedApp, pages};
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::problem;
@@ -88,7 +88,7 @@ async fn as_page(app: &SharedApp, request: Request, next: Next) -> Response {
     let Some(problem) = response.extensions().get::<Problem>() else { return response };
     let visitor = Visitor::of(app, &headers, &uri).await;
     // Nobody can come back to what was sent.
-    let visitor = if method == Method::GET { visitor } else { visitor.elsewhere() };
+    let visitor = if method == Method::GET { visitor } else { visitor.back_to(Back::default()) };
     pages::problem(app, &visitor, problem)
 }
 

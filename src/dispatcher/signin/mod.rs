@@ -103,7 +103,7 @@ pub(crate) async fn show(State(app): State<SharedApp>, visitor: Visitor, Query(a
 
 fn form(app: &App, visitor: &Visitor, back: &Back, wrong: Option<(StatusCode, &'static str)>) -> Response {
     let page = SignInPage {
-        chrome: Chrome::new(app, "Sign in").seen_by(visitor),
+        chrome: Chrome::new(app, "Sign in").seen_by(&visitor.clone().back_to(back.clone())),
         back: back.as_str().to_owned(),
         wrong: wrong.map(|(_, sentence)| sentence),
     };

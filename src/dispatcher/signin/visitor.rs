@@ -34,9 +34,9 @@ impl Visitor {
         Self { csrf: ticket.as_ref().map(Ticket::csrf), ticket, here }
     }
 
-    /// The same visitor, who is to come back to the list of builds.
-    pub(crate) fn elsewhere(self) -> Self {
-        Self { here: Back::default(), ..self }
+    /// The same visitor, who is to come back to another page than this.
+    pub(crate) fn back_to(self, here: Back) -> Self {
+        Self { here, ..self }
     }
 
     /// Whether he has signed in with a token that still holds for something.

@@ -174,15 +174,15 @@ async fn what_is_approved_is_the_commit_that_was_shown() {
     // A newer push takes its place: what the old page showed is not approved any more.
     person(&serve, "DELETE", "/approved?repo=http://127.0.0.1:3300/quentin/albatros.git&login=mallory", Some(ACTOR))
         .await;
-    for n in [3, 4] {
+    let arrives = async |n: u64| {
         world.forge.commit("quentin/albatros", &commit(n));
-        Delivery::pull_pushed(5, &commit(n)).send(&serve.url, SECRET).await;
-    }
-    let records = world.open();
-    let old = records.iter().find(|(_, record)| record["commit"] == commit(3));
-    if let Some((claim, _)) = old {
-        let reply = browser.post(&format!("/builds/claim/{claim}/approve"), &[csrf, ("commit", &commit(3))]).await;
-        assert_eq!(reply.status, 409, "{}", reply.text);
-    }
+        Delivery::pull_pushed(5, &commit(n)).send(&serve.url, SECRET).await
+    };
+    arrives(3).await;
+    let held = world.open().into_iter().find(|(_, record)| record["commit"] == commit(3).as_str()).unwrap();
+    arrives(4).await;
+    let old = format!("/builds/claim/{}/approve", held.0);
+    let reply = browser.post(&old, &[csrf, ("commit", &commit(3))]).await;
+    assert_eq!(reply.status, 409, "{}", reply.text);
     assert_eq!(world.nomad.builds_of(&commit(3)).len(), 0);
 }

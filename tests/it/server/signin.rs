@@ -3,6 +3,7 @@
 use crate::fake::browser::{Browser, location, set_cookie};
 use crate::fake::delivery::{Delivery, commit};
 use crate::fake::world::{ACTOR, READER, World, person};
+use crate::html::assert_valid;
 
 /// A private build under way.
 async fn private(world: &World, serve: &crate::fake::serve::Serve) -> String {
@@ -21,6 +22,7 @@ async fn who_has_signed_in_reads_what_is_private_at_any_replica() {
     assert_eq!(stranger.get(&page).await.status, 404);
     let form = stranger.get(&format!("/signin?back={page}")).await;
     assert_eq!(form.status, 200);
+    assert_valid(&form.text);
     for words in ["type=\"password\"", "<label for=\"token\"", "autocomplete=\"current-password\"", &page] {
         assert!(form.text.contains(words), "{words}: {}", form.text);
     }
@@ -35,6 +37,7 @@ async fn who_has_signed_in_reads_what_is_private_at_any_replica() {
         let list = browser.at(&two).get("/builds").await.text;
         assert!(list.contains(page.trim_start_matches("/builds/")), "{list}");
         let signed_in = browser.get("/signin").await.text;
+        assert_valid(&signed_in);
         assert!(signed_in.contains("Sign out") && !signed_in.contains(token), "{signed_in}");
     }
     one.kill().await;
@@ -49,6 +52,7 @@ async fn a_wrong_token_is_told_in_a_sentence_and_gives_nothing() {
         let reply = browser.sign_in(token, "/builds?state=running").await;
         assert_eq!((reply.status, set_cookie(&reply)), (401, None), "{token}: {}", reply.text);
         assert!(reply.text.contains("knows that token"), "{}", reply.text);
+        assert_valid(&reply.text);
         assert!(reply.text.contains("/builds?state=running"), "it is tried again from there: {}", reply.text);
         assert!(!reply.text.contains("<script>alert"), "{}", reply.text);
     }
