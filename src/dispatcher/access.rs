@@ -13,7 +13,7 @@ use super::known::Known;
 use super::signin::Cookie;
 use super::{App, SharedApp};
 use crate::domain::config::RepoConfig;
-use crate::domain::id::ClaimId;
+use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::key;
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::secret::Secret;
@@ -157,8 +157,9 @@ impl Credentials {
         self.key.as_ref().map(Secret::expose)
     }
 
-    fn opens(&self, config: &RepoConfig, known: &Known) -> bool {
-        self.key.as_ref().is_some_and(|given| key::opens(config, &known.build, given.expose()))
+    /// Has the key of a build.
+    pub(crate) fn opens_build(&self, config: &RepoConfig, build: &BuildId) -> bool {
+        self.key.as_ref().is_some_and(|given| key::opens(config, build, given.expose()))
     }
 }
 
@@ -195,5 +196,5 @@ pub(crate) async fn may_read(app: &App, known: &Known, credentials: &Credentials
     }
     let Some(repo) = &known.repo else { return Ok(false) };
     let config = config_of(app, repo).await?;
-    Ok(config.is_some_and(|config| credentials.reads(app, &config) || credentials.opens(&config, known)))
+    Ok(config.is_some_and(|config| credentials.reads(app, &config) || credentials.opens_build(&config, &known.build)))
 }

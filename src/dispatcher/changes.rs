@@ -70,7 +70,9 @@ async fn keep_listing(app: SharedApp) {
             read = tokio::time::timeout(LIST_WAIT * 2, app.registry.watch_open(since, LIST_WAIT)) => read,
         };
         match read {
-            Ok(Ok((index, list))) => {
+            Ok(Ok(read)) => {
+                let list = OpenList::new(read);
+                let index = list.index;
                 // An index that goes back means that the registry was restored: begin anew.
                 since = if since.is_some_and(|since| index < since) { None } else { Some(index) };
                 app.changes.newest.send_replace(Some(Arc::new(list)));

@@ -1,22 +1,22 @@
 //! From a build's id to what is known of it: its claim's record, or what is left of one.
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::App;
+use super::ended::Ended;
 use super::history::{self, Kept};
 use super::shared::Shared;
 use crate::api::store::StoreError;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::{Done, Record};
 use crate::engine::EngineError;
-use crate::registry::{RegistryError, Stored};
+use crate::registry::{Index, RegistryError, Stored};
 
 /// Builds whose claim is remembered; a claim never changes, so this only saves reads.
 const REMEMBERED: usize = 4096;
-/// How long a list of ended changes is used again, at most: what begins and ends meanwhile is missing from it.
-const DONE_LIST_FOR: Duration = Duration::from_secs(3);
 
 /// How old a list of open changes may be in which the claim of a build is looked up: whoever guesses builds' ids makes us
 /// read the list once in this time, however many he tries.
@@ -70,22 +70,35 @@ pub(crate) struct KnownBuilds {
     claims: Mutex<HashMap<BuildId, ClaimId>>,
     shared: Mutex<HashMap<BuildId, SharedLookup>>,
     open: Shared<OpenList>,
-    done: tokio::sync::Mutex<Option<DoneRead>>,
+    ended: Ended,
 }
 
-/// A list of ended changes, and what was open when it was read.
+/// All open changes, as they were at an index.
 #[derive(Debug)]
-struct DoneRead {
-    at: Instant,
-    open: Vec<ClaimId>,
-    list: DoneList,
+pub(crate) struct OpenList {
+    pub(crate) index: Index,
+    changes: Vec<(ClaimId, Stored<Record>)>,
 }
 
-/// All open changes.
-pub(crate) type OpenList = Vec<(ClaimId, Stored<Record>)>;
+impl OpenList {
+    pub(crate) fn new((index, changes): (Index, Vec<(ClaimId, Stored<Record>)>)) -> Self {
+        Self { index, changes }
+    }
+}
 
-/// All ended changes, shared by those who read the list within [`DONE_LIST_FOR`].
-pub(crate) type DoneList = Arc<Vec<(ClaimId, Done)>>;
+impl Default for OpenList {
+    fn default() -> Self {
+        Self::new((Index(0), Vec::new()))
+    }
+}
+
+impl Deref for OpenList {
+    type Target = Vec<(ClaimId, Stored<Record>)>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.changes
+    }
+}
 
 impl KnownBuilds {
     fn claim_of(&self, build: &BuildId) -> Option<ClaimId> {
@@ -110,25 +123,33 @@ impl KnownBuilds {
         }
     }
 
-    /// The open changes, as they were at `since` or later.
+    /// The open changes, as they were at `since` or later. What was read before is asked for its age alone.
     pub(crate) async fn open(&self, app: &App, since: Instant) -> Result<Arc<OpenList>, RegistryError> {
-        self.open.get(since, async { Ok(app.registry.watch_open(None, Duration::ZERO).await?.1) }).await
+        let read = async |before: Option<Arc<OpenList>>| {
+            if let Some(before) = before
+                && app.registry.open_index().await? == before.index
+            {
+                return Ok(before);
+            }
+            Ok(Arc::new(OpenList::new(app.registry.watch_open(None, Duration::ZERO).await?)))
+        };
+        self.open.get(since, read).await
     }
 
-    /// The ended changes. `open` are the open ones, read just before: a list that was read while one was still open
-    /// that is so no longer is read again, so that no change is in neither.
-    pub(crate) async fn done(&self, app: &App, open: &OpenList) -> Result<DoneList, RegistryError> {
-        let open: Vec<ClaimId> = open.iter().map(|(claim, _)| claim.clone()).collect();
-        let mut kept = self.done.lock().await;
-        if let Some(read) = kept.as_ref()
-            && read.at.elapsed() < DONE_LIST_FOR
-            && read.open.iter().all(|claim| open.contains(claim))
-        {
-            return Ok(DoneList::clone(&read.list));
-        }
-        let list = DoneList::new(app.registry.all_done().await?);
-        *kept = Some(DoneRead { at: Instant::now(), open, list: DoneList::clone(&list) });
-        Ok(list)
+    /// The ended changes, beside the open ones that were read just before: no change is in neither.
+    pub(crate) async fn done(&self, app: &App, open: &OpenList) -> Result<&Ended, RegistryError> {
+        self.keep_up(app, open).await?;
+        Ok(&self.ended)
+    }
+
+    /// Brings the ended changes up to this list of open ones; says whether none is missing.
+    pub(crate) async fn keep_up(&self, app: &App, open: &OpenList) -> Result<bool, RegistryError> {
+        self.ended.keep_up(&app.registry, open).await
+    }
+
+    /// The ended changes as far as they are known, for who keeps them up by himself.
+    pub(crate) fn ended(&self) -> &Ended {
+        &self.ended
     }
 }
 
@@ -186,14 +207,23 @@ async fn find_alive(app: &App, build: &BuildId) -> Result<Option<Known>, LookupE
 
 /// The record under `claim`, if it names this very child.
 async fn by_claim(app: &App, build: &BuildId, claim: &ClaimId) -> Result<Option<Known>, RegistryError> {
-    if let Some(stored) = app.registry.open(claim).await? {
+    // What has ended is open again only where the registry was restored.
+    let is_over = app.known.ended.table().claim(claim).is_some();
+    let over = if is_over { app.registry.done(claim).await? } else { None };
+    if over.is_none()
+        && let Some(stored) = app.registry.open(claim).await?
+    {
         if stored.value.build.as_ref() != Some(build) {
             return Ok(None);
         }
         app.known.remember(build, claim);
         return Ok(Some(of_open(build, claim, stored)));
     }
-    let Some(done) = app.registry.done(claim).await? else { return Ok(None) };
+    let done = match over {
+        Some(done) => Some(done),
+        None => app.registry.done(claim).await?,
+    };
+    let Some(done) = done else { return Ok(None) };
     if done.build.as_ref() != Some(build) {
         return Ok(None);
     }
@@ -210,9 +240,10 @@ async fn listed(app: &App, build: &BuildId) -> Result<Option<Known>, RegistryErr
     if let Some((claim, _)) = theirs {
         return by_claim(app, build, claim).await;
     }
-    let done = app.known.done(app, &open).await?;
-    match done.iter().find(|(_, done)| done.build.as_ref() == Some(build)) {
-        Some((claim, _)) => by_claim(app, build, claim).await,
+    let ended = app.known.done(app, &open).await?;
+    let claim = ended.table().build(build).and_then(|row| row.claim());
+    match claim {
+        Some(claim) => by_claim(app, build, &claim).await,
         None => Ok(None),
     }
 }

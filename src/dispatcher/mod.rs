@@ -17,6 +17,8 @@ mod builds;
 mod changes;
 mod claim;
 mod dispatch;
+mod ended;
+mod events;
 mod fields;
 mod follower;
 mod form;
@@ -71,6 +73,7 @@ use badge::Badges;
 use blobs::Blobs;
 use body::Bodies;
 use changes::Changes;
+use events::Events;
 use health::Readiness;
 use known::KnownBuilds;
 use logs::LogHub;
@@ -135,6 +138,7 @@ pub struct App {
     pub(crate) blobs: Blobs,
     pub(crate) turns: history::Turns,
     pub(crate) changes: Changes,
+    pub(crate) events: Events,
     pub(crate) tests: Tests,
     pub(crate) document: OnceLock<Document>,
     /// Cancelled when the server stops: log readers end, the follower gives its lock back.
@@ -187,6 +191,7 @@ impl App {
             blobs: Blobs::default(),
             turns: history::Turns::default(),
             changes: Changes::default(),
+            events: Events::default(),
             tests: Tests::default(),
             document: OnceLock::new(),
             shutdown,

@@ -35,6 +35,17 @@ pub struct Stored<T> {
     pub index: Index,
 }
 
+/// Those changes whose claim begins with this hexadecimal digit: claims are as good as random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part(char);
+
+impl Part {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        "0123456789abcdef".chars().map(Self)
+    }
+}
+
 /// What became of a try to claim a change.
 #[derive(Debug)]
 pub enum Claimed {
@@ -175,7 +186,15 @@ impl Registry {
     /// # Errors
     /// When the backend does not answer.
     pub async fn done(&self, id: &ClaimId) -> Result<Option<Done>, RegistryError> {
-        each!(self, done(id))
+        Ok(self.ended(id).await?.map(|stored| stored.value))
+    }
+
+    /// The ended change with its index.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn ended(&self, id: &ClaimId) -> Result<Option<Stored<Done>>, RegistryError> {
+        each!(self, ended(id))
     }
 
     /// Writes an open record if it is still at `index`, and if `lease` (where given) is still held: one transaction.
@@ -258,12 +277,49 @@ impl Registry {
         each!(self, watch_open(since, wait))
     }
 
-    /// All ended changes.
+    /// The index of the newest change among the open records; another one than that of a list says that it is old.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn open_index(&self) -> Result<Index, RegistryError> {
+        each!(self, open_index())
+    }
+
+    /// The index of the newest change among the ended ones, those that are gone included.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn done_index(&self) -> Result<Index, RegistryError> {
+        each!(self, done_index())
+    }
+
+    /// Which changes have ended, and the index of this state.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn done_claims(&self) -> Result<(Index, Vec<ClaimId>), RegistryError> {
+        each!(self, done_claims())
+    }
+
+    /// A part of all ended changes; a week of 10,000 a day is too much for one answer. What the parts are is of no
+    /// meaning but that all of [`Part::all`] together are all. Those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// When the backend does not answer.
+    pub async fn part_of_done(&self, part: Part) -> Result<Vec<(ClaimId, Stored<Done>)>, RegistryError> {
+        each!(self, part_of_done(part))
+    }
+
+    /// All ended changes. Large: the board keeps a small copy of them.
     ///
     /// # Errors
     /// When the backend does not answer.
     pub async fn all_done(&self) -> Result<Vec<(ClaimId, Done)>, RegistryError> {
-        each!(self, all_done())
+        let mut all = Vec::new();
+        for part in Part::all() {
+            all.extend(self.part_of_done(part).await?.into_iter().map(|(claim, stored)| (claim, stored.value)));
+        }
+        Ok(all)
     }
 
     /// Who is approved always for a repository, by a consistent read; none where nobody ever was.

@@ -7,6 +7,7 @@ use albatros::cli::settings;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -18,6 +19,10 @@ const CALL_WITHIN: Duration = Duration::from_secs(10);
 const ANSWER_MOST: usize = 64 << 20;
 /// A build that is not over by then is a failure of the benchmark.
 const ENDED_WITHIN: Duration = Duration::from_secs(60);
+/// What is asked of Nomad at once.
+const AT_ONCE: usize = 8;
+/// Consul's limit for one transaction.
+const OPS_MOST: usize = 64;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A cluster, and what of the benchmark is in it until [`Cluster::clear`].
@@ -79,8 +84,13 @@ impl Cluster {
 
     /// Registers a builder with these tasks.
     pub(crate) async fn job(&mut self, name: &str, tasks: &[Value]) -> anyhow::Result<()> {
+        self.job_of(name, tasks, 1).await
+    }
+
+    /// The same, with so many allocations of each child.
+    pub(crate) async fn job_of(&mut self, name: &str, tasks: &[Value], count: u32) -> anyhow::Result<()> {
         let group = json!({
-            "Name": "runner", "Tasks": tasks, "EphemeralDisk": { "SizeMB": 1000 },
+            "Name": "runner", "Count": count, "Tasks": tasks, "EphemeralDisk": { "SizeMB": 1000 },
             "RestartPolicy": { "Attempts": 0, "Mode": "fail" },
             "ReschedulePolicy": { "Attempts": 0, "Unlimited": false },
         });
@@ -121,6 +131,35 @@ impl Cluster {
         let answer = answer.json::<Value>()?;
         let id = answer.get("DispatchedJobID").and_then(Value::as_str).map(ToOwned::to_owned);
         id.context("Nomad names no child")
+    }
+
+    /// Dispatches many children; gives their ids.
+    pub(crate) async fn dispatch_many(&self, builder: &str, count: u64) -> anyhow::Result<Vec<String>> {
+        stream::iter(0..count).map(|_| self.dispatch(builder)).buffered(AT_ONCE).try_collect().await
+    }
+
+    /// Puts records beneath `<prefix>-builds/`.
+    pub(crate) async fn keep(&self, records: Vec<(String, Value)>) -> anyhow::Result<()> {
+        for some in records.chunks(OPS_MOST) {
+            let set = |(key, record): &(String, Value)| {
+                let value = STANDARD.encode(record.to_string());
+                json!({ "KV": { "Verb": "set", "Key": format!("{}-builds/{key}", self.prefix), "Value": value } })
+            };
+            let ops: Vec<Value> = some.iter().map(set).collect();
+            let request = self.consul.request(Method::PUT, &["v1", "txn"], Some(CALL_WITHIN))?.json(&ops);
+            self.consul.call("ask", request, ANSWER_MOST).await?.success()?;
+        }
+        Ok(())
+    }
+
+    /// `GET /v1/jobs`, read whole.
+    pub(crate) async fn listed(&self, query: &[(&str, &str)]) -> anyhow::Result<()> {
+        self.nomad(Method::GET, &["v1", "jobs"], query, None).await.map(drop)
+    }
+
+    /// `GET /v1/job/<id>`, read whole.
+    pub(crate) async fn read(&self, id: &str) -> anyhow::Result<()> {
+        self.nomad(Method::GET, &["v1", "job", id], &[], None).await.map(drop)
     }
 
     /// Waits for a build's end; gives its allocation.
@@ -181,6 +220,10 @@ impl Cluster {
         Ok(self.nomad.call("ask", request, ANSWER_MOST).await?.success()?)
     }
 
+    async fn purge(&self, id: &str) -> anyhow::Result<()> {
+        self.nomad(Method::DELETE, &["v1", "job", id], &[("purge", "true")], None).await.map(drop)
+    }
+
     /// Removes all of the benchmark's keys and jobs.
     pub(crate) async fn clear(&self) -> anyhow::Result<()> {
         for folder in [format!("{}/", self.prefix), format!("{}-builds/", self.prefix)] {
@@ -195,9 +238,8 @@ impl Cluster {
             let request = request.query(&[("namespace", &self.namespace)]).query(&query);
             let children = self.nomad.call("ask", request, ANSWER_MOST).await?.success()?.json::<Vec<Value>>()?;
             let children = children.iter().filter_map(|child| child["ID"].as_str());
-            for id in children.chain([&**job]) {
-                self.nomad(Method::DELETE, &["v1", "job", id], &[("purge", "true")], None).await?;
-            }
+            let purged = stream::iter(children.chain([&**job])).map(|id| self.purge(id));
+            purged.buffered(AT_ONCE).try_collect::<Vec<()>>().await?;
         }
         Ok(())
     }

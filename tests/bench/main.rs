@@ -21,6 +21,7 @@ mod delivery;
 #[path = "../it/fake/mod.rs"]
 mod fake;
 mod hooks;
+mod lists;
 mod load;
 mod local;
 mod logs;
@@ -36,7 +37,8 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 8] = ["start", "hooks", "script", "logs", "controller", "prepare", "archive", "artifact"];
+const SECTIONS: [&str; 9] =
+    ["start", "hooks", "script", "logs", "controller", "prepare", "archive", "artifact", "lists"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -77,6 +79,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "prepare" => prepare::measure(report).await,
         "archive" => archive::measure(report).await,
         "artifact" => artifact::measure(report).await,
+        "lists" => lists::measure(report).await,
         _ => Ok(()),
     }
 }

@@ -26,9 +26,17 @@ async fn keys_are_read_as_recorded() {
     consul.put("fx/albatros/a", r#"{"hello":1}"#);
     consul.put("fx/albatros/empty", "");
     consul.put("fx/albatros/bin", [0xff, 0x00, 0xfe]);
-    for name in
-        ["get-json", "get-missing", "get-raw", "recurse", "recurse-missing", "keys", "get-empty", "status-leader"]
-    {
+    for name in [
+        "get-json",
+        "get-missing",
+        "get-raw",
+        "recurse",
+        "recurse-missing",
+        "keys",
+        "keys-separator",
+        "get-empty",
+        "status-leader",
+    ] {
         replay(&consul, &format!("kv/{name}")).await;
     }
     for name in ["get-no-key", "post-method", "wait-bad", "cas-bad", "put-524289-bytes", "key-get-double-slash"] {

@@ -63,7 +63,7 @@ async fn keys_of_every_spelling_are_what_they_say() {
     assert!(matches!(consul.put(odd, "x".into(), None, 0).await, Err(ConsulError::Http(_))));
     assert_eq!(consul.get("k/none//", Consistency::Default).await.unwrap(), None);
 
-    assert_eq!(consul.keys("k/").await.unwrap().len(), 8);
+    assert_eq!(consul.keys("k/").await.unwrap().1.len(), 8);
     assert!(consul.put("k/big", vec![b'x'; 512 * 1024].into(), None, 7).await.unwrap());
     let big = consul.get("k/big", Consistency::Default).await.unwrap().unwrap();
     assert_eq!((big.value.len(), big.flags), (512 * 1024, 7));

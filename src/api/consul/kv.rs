@@ -11,6 +11,9 @@ use serde::Deserialize;
 use super::{Consul, ConsulError, MANY, ONE, Op, Outcome, VALUE_LIMIT};
 use crate::api::http::{Answer, HttpError};
 
+/// The names of 70,000 keys are some 6 MB.
+const NAMES: Duration = Duration::from_secs(15);
+
 /// How fresh a read must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
@@ -146,17 +149,31 @@ impl Consul {
         Ok((index, decode(&answer.success()?)?))
     }
 
-    /// The names of the keys under a prefix (which ends in `/`).
+    /// The names of the keys under a prefix (which ends in `/`), and the index of this state.
     ///
     /// # Errors
     /// See [`ConsulError`].
-    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, ConsulError> {
-        let request = self.at_key(Method::GET, prefix)?.query(&[("keys", "true")]);
-        let answer = self.call("list keys", request, MANY).await?;
+    pub async fn keys(&self, prefix: &str) -> Result<(u64, Vec<String>), ConsulError> {
+        self.named(prefix, &[("keys", "true")]).await
+    }
+
+    /// The index of the newest change beneath a folder (named without its final `/`): of all its keys, those that are
+    /// gone included. The answer is a line, however many they are.
+    ///
+    /// # Errors
+    /// See [`ConsulError`].
+    pub async fn folder_index(&self, folder: &str) -> Result<u64, ConsulError> {
+        Ok(self.named(folder, &[("keys", "true"), ("separator", "/")]).await?.0)
+    }
+
+    async fn named(&self, prefix: &str, query: &[(&str, &str)]) -> Result<(u64, Vec<String>), ConsulError> {
+        let request = consistency(self.at_key(Method::GET, prefix)?.query(query), Consistency::Consistent);
+        let answer = self.call("list keys", request.timeout(NAMES), MANY).await?;
+        let index = next_index(0, answer.number("x-consul-index").unwrap_or_default());
         if answer.status == StatusCode::NOT_FOUND {
-            return absent(&answer).map(|()| Vec::new());
+            return absent(&answer).map(|()| (index, Vec::new()));
         }
-        Ok(answer.success()?.json()?)
+        Ok((index, answer.success()?.json()?))
     }
 
     /// Writes a value; with `cas` only if the key is at that index (0: only if there is none). False: it was not.

@@ -11,10 +11,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::wanted::{Sight, Wanted};
 use crate::dispatcher::access::Credentials;
 use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::form::Form;
+use crate::dispatcher::history::Seen;
 use crate::dispatcher::hook::registry_down;
+use crate::dispatcher::known::OpenList;
 use crate::dispatcher::openapi::Listing;
 use crate::dispatcher::pages::{
     self,
@@ -23,31 +26,32 @@ use crate::dispatcher::pages::{
 use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::view::BuildView;
 use crate::dispatcher::waits::Waits;
-use crate::dispatcher::{App, SharedApp, history};
+use crate::dispatcher::{App, SharedApp, events, history};
 use crate::domain::history::Story;
 use crate::domain::id::ClaimId;
+use crate::domain::record::Record;
 
 /// The query of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 pub(crate) struct ListQuery {
-    /// Of this repository, by the address in its configuration key.
-    repo: Option<String>,
+    /// Of this repository, by any spelling of its address.
+    pub(super) repo: Option<String>,
     /// A branch's name.
-    branch: Option<String>,
+    pub(super) branch: Option<String>,
     /// As a build's `state`.
-    state: Option<String>,
+    pub(super) state: Option<String>,
     /// The login of who started it, in any case.
-    sender: Option<String>,
-    flavor: Option<String>,
+    pub(super) sender: Option<String>,
+    pub(super) flavor: Option<String>,
     /// `push`, `tag` or `pull_request`.
-    event: Option<String>,
+    pub(super) event: Option<String>,
     /// So many at most: 50, and never more than 1000.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    pub(super) limit: Option<usize>,
     /// Only those that were claimed before this: the next part of a list.
-    before: Option<Timestamp>,
+    pub(super) before: Option<Timestamp>,
     /// What builds have started beside themselves is listed too.
-    jobs: Option<bool>,
+    pub(super) jobs: Option<bool>,
 }
 
 /// The longest list.
@@ -61,7 +65,7 @@ const LIST_USUAL: usize = 50;
 #[utoipa::path(get, path = "/builds", tag = "people", operation_id = "list_builds", params(ListQuery),
     responses(
         (status = 200, description = "The builds; as text one a line: id, state, repository and ref.",
-            content((Vec<BuildView> = "application/json"), (String = "text/plain"), (String = "text/html"))),
+            content((Vec<BuildView> = "application/json"), (String = "text/plain"), (String = "text/html"), (String = "text/event-stream"))),
         Listing,
     ),
     security((), ("bearer" = []), ("token" = []), ("signin" = [])),)]
@@ -73,6 +77,9 @@ pub(crate) async fn list(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let query = query.without_empty();
+    if Form::of(&headers) == Form::Events {
+        return events::of_list(&app, query, credentials, &headers).await;
+    }
     let views = all(&app, &credentials, &query).await?;
     match Form::of(&headers) {
         Form::Json => return Ok(Json(views).into_response()),
@@ -93,40 +100,53 @@ pub(crate) async fn list(
     Ok(answer.into_form(&headers))
 }
 
+/// The builds that this caller may see and that the query takes: newest first.
 async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
     let open = app.known.open(app, Instant::now()).await.map_err(|error| registry_down(&error))?;
-    let done = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
+    let ended = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
     let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
-    let waits = Waits::of(&open, &entries);
-    let of_open = open
-        .iter()
-        .map(|(claim, stored)| BuildView::of_record(app, claim, &stored.value, &waits.glance(claim, &stored.value)));
-    let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
-    let of_done = done
-        .iter()
-        .filter(|(claim, _)| !still_open.contains(claim))
-        .map(|(claim, done)| BuildView::of_done(app, claim, done));
-    let mut views: Vec<BuildView> = of_open.chain(of_done).filter(|view| query.takes(view)).collect();
+    let wanted = Wanted::of(query);
     let theirs = entries.iter().filter(|found| credentials.reads(app, &found.config));
-    let readable: HashSet<&String> = theirs.map(|found| &found.repo).collect();
-    let visible = |view: &BuildView| !view.private || view.repo.as_ref().is_some_and(|repo| readable.contains(repo));
-    views.retain(visible);
-    views.sort_by_key(|view| std::cmp::Reverse(view.created));
+    let sight = Sight(theirs.map(|found| found.repo.as_str()).collect());
     let most = query.most();
+    let mut views = of_open(app, &wanted, (&open, &Waits::of(&open, &entries)), &sight, most);
+    let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
+    let rows = wanted.rows(&ended.table(), &sight, |claim| still_open.contains(claim), most);
+    views.extend(rows.iter().map(|(claim, done)| BuildView::of_done(app, claim, done)));
+    views.sort_by_key(|view| std::cmp::Reverse(view.created));
     views.truncate(most);
     if views.len() < most && app.store.is_some() {
-        let known = open.iter().map(|(claim, _)| claim).chain(done.iter().map(|(claim, _)| claim)).cloned().collect();
-        let wanted = |view: &BuildView| query.takes(view) && visible(view);
-        views.extend(older(app, query, &known, most - views.len(), wanted).await);
+        let count = open.len() + ended.table().all().len();
+        let has = |claim: &ClaimId| still_open.contains(claim) || ended.table().claim(claim).is_some();
+        let taken = |view: &BuildView| wanted.takes(view) && sight.takes(view.private, view.repo.as_deref());
+        views.extend(older(app, query, Seen { count, has: &has }, most - views.len(), taken).await);
     }
     Ok(views)
+}
+
+/// The open ones, newest first; views are made only as long as they are needed.
+fn of_open(
+    app: &App,
+    wanted: &Wanted<'_>,
+    (open, waits): (&OpenList, &Waits<'_>),
+    sight: &Sight<'_>,
+    most: usize,
+) -> Vec<BuildView> {
+    let is_seen = |record: &Record| wanted.takes_record(record) && sight.takes(record.private, Some(&record.repo));
+    let mut theirs: Vec<_> = open.iter().filter(|(_, stored)| is_seen(&stored.value)).collect();
+    theirs.sort_by_key(|(_, stored)| std::cmp::Reverse(stored.value.created));
+    let views = theirs.into_iter().map(|(claim, stored)| {
+        let record = &stored.value;
+        BuildView::of_record(app, claim, record, &waits.glance(claim, record))
+    });
+    views.filter(|view| wanted.takes(view)).take(most).collect()
 }
 
 /// What only the store still knows. Without it a list is shorter, and a list all the same.
 async fn older(
     app: &App,
     query: &ListQuery,
-    known: &HashSet<ClaimId>,
+    known: Seen<'_>,
     most: usize,
     wanted: impl Fn(&BuildView) -> bool,
 ) -> Vec<BuildView> {
@@ -167,18 +187,5 @@ impl ListQuery {
             before: *before,
             jobs: *jobs == Some(true),
         }
-    }
-
-    fn takes(&self, view: &BuildView) -> bool {
-        let branch = |wanted: &String| view.git_ref.as_deref() == Some(&format!("refs/heads/{wanted}"));
-        let sender = |wanted: &String| view.sender.as_ref().is_some_and(|sender| sender.eq_ignore_ascii_case(wanted));
-        (view.job.is_none() || self.jobs == Some(true))
-            && self.repo.as_ref().is_none_or(|wanted| view.repo.as_ref() == Some(wanted))
-            && self.branch.as_ref().is_none_or(branch)
-            && self.state.as_ref().is_none_or(|wanted| view.state == wanted)
-            && self.sender.as_ref().is_none_or(sender)
-            && self.flavor.as_ref().is_none_or(|wanted| view.flavor.as_ref() == Some(wanted))
-            && self.event.as_ref().is_none_or(|wanted| view.event == Some(wanted.as_str()))
-            && self.before.is_none_or(|before| view.created.is_some_and(|created| created < before))
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod latest;
 pub(crate) mod list;
 pub(crate) mod one;
+mod wanted;
 
 use super::App;
 use super::access::{self, Credentials};
@@ -12,9 +13,10 @@ use super::known::{self, Known, LookupError};
 use crate::domain::id::BuildId;
 
 pub(crate) use latest::latest;
-pub(crate) use list::list;
+pub(crate) use list::{ListQuery, list};
 pub(super) use one::forgotten;
 pub(crate) use one::{one, one_by_claim};
+pub(crate) use wanted::Wanted;
 
 /// The build's id from its two path segments.
 pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {

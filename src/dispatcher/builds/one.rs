@@ -17,7 +17,7 @@ use crate::dispatcher::known::{self, Known, LookupError, Tracked};
 use crate::dispatcher::openapi::{BuildPath, ClaimPath, Reading};
 use crate::dispatcher::signin::Visitor;
 use crate::dispatcher::view::{BuildView, JobView};
-use crate::dispatcher::{App, SharedApp, history, pages, session, verdict, waits};
+use crate::dispatcher::{App, SharedApp, events, history, pages, session, verdict, waits};
 use crate::domain::config::RepoConfig;
 use crate::domain::history::Story;
 use crate::domain::id::{ClaimId, JobName};
@@ -33,7 +33,8 @@ const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
 /// How far it is, or how it ended, and what it has reported.
 #[utoipa::path(get, path = "/builds/{builder}/{child}", tag = "people", operation_id = "get_build", params(BuildPath),
     responses(
-        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"))),
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"), (String = "text/event-stream"))),
+        (status = 204, description = "Events: it is over, and the reader was told so."),
         Reading,
     ),
     security((), ("bearer" = []), ("token" = []), ("key" = []), ("signin" = [])),)]
@@ -44,7 +45,11 @@ pub(crate) async fn one(
     visitor: Visitor,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let known = readable(&app, &build_id(path)?, &credentials).await?;
+    let build = build_id(path)?;
+    if Form::of(&headers) == Form::Events {
+        return events::of_build(&app, &build, credentials, &headers).await;
+    }
+    let known = readable(&app, &build, &credentials).await?;
     let verdict = verdict::of_known(&app, &known).await?;
     let jobs = match &known.tracked {
         Tracked::Open(stored) => jobs(&app, &stored.value.jobs, Of::Open).await,
@@ -114,7 +119,8 @@ async fn report(app: &App, claim: Option<&ClaimId>) -> Option<Report> {
 /// The address that a forge or `trigger` is answered while there is no build.
 #[utoipa::path(get, path = "/builds/claim/{claim}", tag = "people", operation_id = "get_claim", params(ClaimPath),
     responses(
-        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"))),
+        (status = 200, description = "The build.", content((BuildView = "application/json"), (String = "text/plain"), (String = "text/html"), (String = "text/event-stream"))),
+        (status = 204, description = "Events: it is over, and the reader was told so."),
         Reading,
     ),
     security((), ("bearer" = []), ("token" = []), ("key" = []), ("signin" = [])),)]
@@ -126,6 +132,9 @@ pub(crate) async fn one_by_claim(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let claim: ClaimId = claim.parse().map_err(|_no_claim| Problem::not_found())?;
+    if Form::of(&headers) == Form::Events {
+        return events::of_claim(&app, &claim, credentials, &headers).await;
+    }
     let (mut view, known) = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
             let record = &stored.value;

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::course::{Course, Halt};
 use crate::api::forge::{Forge, ForgeError};
+use crate::dispatcher::known::OpenList;
 use crate::domain::config::RepoConfig;
 use crate::domain::id::{ClaimId, CommitSha};
 use crate::domain::record::{Phase, Record, Stop, StopWhy};
@@ -53,7 +54,7 @@ pub(super) enum Measured {
 }
 
 /// The open changes, as they were listed.
-type Open = Vec<(ClaimId, Stored<Record>)>;
+type Open = OpenList;
 
 /// What the forge says a ref holds.
 enum Head {
@@ -171,8 +172,10 @@ impl Course {
         if open.iter().any(|(_, other)| is_built_by(record, head, &other.value)) {
             return Ok(Measured::Superseded(newer(head)));
         }
-        let done = app.known.done(app, open).await?;
-        let was_built = done.iter().any(|(_, other)| was_built_by(record, head, other));
+        let ended = app.known.done(app, open).await?;
+        let theirs: Vec<_> = ended.table().of_ref(&record.canonical, &record.git_ref).to_vec();
+        let was_built =
+            theirs.iter().filter_map(|row| row.shown()).any(|(_, other)| was_built_by(record, head, &other));
         Ok(if was_built { Measured::Superseded(newer(head)) } else { Measured::Go })
     }
 }

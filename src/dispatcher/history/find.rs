@@ -1,7 +1,5 @@
 //! Finds what the registry has forgotten.
 
-use std::collections::HashSet;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
@@ -37,6 +35,14 @@ pub(crate) struct Kept {
     pub(crate) story: Story,
 }
 
+/// What a list has already, so that the store need not say it again.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// How many at most.
+    pub(crate) count: usize,
+    pub(crate) has: &'a (dyn Fn(&ClaimId) -> bool + Send + Sync),
+}
+
 /// A build by its id.
 pub(crate) async fn build(app: &App, build: &BuildId) -> Result<Option<Kept>, StoreError> {
     let kept = look(app, &place::index(build)).await?;
@@ -62,7 +68,7 @@ async fn look(app: &App, index: &Key) -> Result<Option<Kept>, StoreError> {
 pub(crate) async fn list(
     app: &App,
     before: Option<Timestamp>,
-    known: &HashSet<ClaimId>,
+    known: Seen<'_>,
     most: usize,
     wanted: impl Fn(&Story) -> bool,
 ) -> Result<Vec<Story>, StoreError> {
@@ -74,14 +80,14 @@ pub(crate) async fn list(
 pub(super) async fn list_in(
     store: &Store,
     before: Option<Timestamp>,
-    known: &HashSet<ClaimId>,
+    known: Seen<'_>,
     most: usize,
     wanted: impl Fn(&Story) -> bool,
 ) -> Result<Vec<Story>, StoreError> {
     let after = before.map(place::history_before);
-    let listed = store.list(&histories(), after.as_ref(), LINES_MOST.saturating_add(known.len())).await?;
+    let listed = store.list(&histories(), after.as_ref(), LINES_MOST.saturating_add(known.count)).await?;
     let keys = listed.iter().filter_map(|one| match Key::read(&one.key)? {
-        (key, Place::History(_, claim)) if !known.contains(&claim) => Some(key),
+        (key, Place::History(_, claim)) if !(known.has)(&claim) => Some(key),
         _ => None,
     });
     let lines = stream::iter(keys.take(LINES_MOST).collect::<Vec<_>>())

@@ -1,13 +1,13 @@
 //! The newest build of a ref, open or ended: for a badge, and for whoever follows a link to it.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::find::list_in;
+use super::find::{Seen, list_in};
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::App;
+use crate::dispatcher::ended::{Ended, Table};
 use crate::dispatcher::view::BuildView;
 use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::outcome::{Outcome, Verdict};
@@ -66,23 +66,19 @@ pub(crate) async fn latest(app: &App, asked: &Asked<'_>) -> Result<Option<Latest
     let theirs = open.iter().filter(|(_, stored)| asked.is_open(&stored.value));
     let newest = theirs.max_by_key(|(_, stored)| stored.value.created);
     let newest = newest.map(|(claim, stored)| Latest::open(claim, &stored.value));
-    let ended = among(&done, app.store.as_ref(), asked).await?;
+    let ended = among(done, app.store.as_ref(), asked).await?;
     Ok(newest.into_iter().chain(ended).max_by_key(|one| one.created))
 }
 
 /// Among those that the registry knows; else among those that the store knows.
-async fn among(
-    done: &[(ClaimId, Done)],
-    store: Option<&Store>,
-    asked: &Asked<'_>,
-) -> Result<Option<Latest>, StoreError> {
-    let theirs = done.iter().filter(|(_, done)| asked.is_ended(done));
-    if let Some((claim, done)) = theirs.max_by_key(|(_, done)| done.created) {
-        return Ok(Some(Latest::ended(claim, done)));
+async fn among(ended: &Ended, store: Option<&Store>, asked: &Asked<'_>) -> Result<Option<Latest>, StoreError> {
+    if let Some(latest) = asked.newest(&ended.table()) {
+        return Ok(Some(latest));
     }
     let Some(store) = store else { return Ok(None) };
-    let known: HashSet<ClaimId> = done.iter().map(|(claim, _)| claim.clone()).collect();
-    let older = list_in(store, None, &known, 1, |story| asked.is_ended(&story.done)).await?;
+    let count = ended.table().all().len();
+    let known = Seen { count, has: &|claim| ended.table().claim(claim).is_some() };
+    let older = list_in(store, None, known, 1, |story| asked.is_ended(&story.done)).await?;
     Ok(older.first().map(|story| Latest::ended(&story.claim, &story.done)))
 }
 
@@ -97,6 +93,13 @@ impl Asked<'_> {
         done.parent.is_none()
             && self.fits(&done.git_ref, done.flavor.as_str(), done.private)
             && done.repo.parse::<RepoUrl>().is_ok_and(|repo| repo.canonical() == self.repo.canonical())
+    }
+
+    /// Only what is of this ref is looked at.
+    fn newest(&self, table: &Table) -> Option<Latest> {
+        let mut theirs = table.of_ref(self.repo.canonical(), self.git_ref).iter().rev();
+        let newest = theirs.find(|row| !row.is_job() && self.fits(row.git_ref(), row.flavor(), row.is_private()))?;
+        newest.shown().map(|(claim, done)| Latest::ended(&claim, &done))
     }
 
     fn fits(&self, git_ref: &str, flavor: &str, private: bool) -> bool {
@@ -155,12 +158,15 @@ mod tests {
         kept(&store, &other).await;
         let repo: RepoUrl = REPO.parse().unwrap();
         let main = Asked { repo: &repo, git_ref: "refs/heads/main", flavor: None, sees_private: true };
-        let ask = async |known: &[(ClaimId, Done)]| among(known, Some(&store), &main).await.unwrap();
+        let ask = async |known: &[(ClaimId, Done)]| among(&Ended::with(known), Some(&store), &main).await.unwrap();
         assert_eq!(ask(&[]).await.unwrap().claim, old[2].0);
         let known = [done(5, Outcome::Expired), done(6, Outcome::Expired)];
         assert_eq!(ask(&known).await.unwrap().outcome, Some(Outcome::Expired));
-        assert_eq!(among(&[], Some(&store), &Asked { git_ref: "refs/heads/none", ..main }).await.unwrap(), None);
-        assert_eq!(among(&[], None, &main).await.unwrap(), None);
+        assert_eq!(
+            among(&Ended::default(), Some(&store), &Asked { git_ref: "refs/heads/none", ..main }).await.unwrap(),
+            None
+        );
+        assert_eq!(among(&Ended::default(), None, &main).await.unwrap(), None);
     }
 
     #[tokio::test]
@@ -180,7 +186,8 @@ mod tests {
             (Some(public.1.flavor.as_str()), false, Some(&public)),
             (Some("none"), true, None),
         ] {
-            let found = among(&known, None, &Asked { repo: &repo, git_ref, flavor, sees_private }).await.unwrap();
+            let found =
+                among(&Ended::with(&known), None, &Asked { repo: &repo, git_ref, flavor, sees_private }).await.unwrap();
             assert_eq!(found.map(|found| found.claim), newest.map(|one| one.0.clone()), "{flavor:?} {sees_private}");
         }
     }

@@ -8,7 +8,7 @@ mod latest;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use find::{Kept, Turns, build, claim, list};
+pub(crate) use find::{Kept, Seen, Turns, build, claim, list};
 pub(crate) use home::{of as home_of, of_known as home_of_known};
 pub(crate) use keep::{keep_later, keep_now};
 pub(crate) use latest::{Asked, Latest, LatestError, latest};

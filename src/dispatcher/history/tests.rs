@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::find::list_in;
+use super::find::{Seen, list_in};
 use super::keep::{read, write};
 use crate::api::store::Store;
 use crate::domain::history::{Home, Story};
@@ -51,7 +51,8 @@ async fn a_list_is_newest_first_and_leaves_out_what_is_known() {
     let list = async |before: Option<i64>, known: &[i64], most| {
         let known: HashSet<ClaimId> = known.iter().map(|n| done(*n, Outcome::Success).0).collect();
         let before = before.map(|n| Timestamp::from_second(n).unwrap());
-        let list = list_in(&store, before, &known, most, |story| story.done.created.as_second() != 2).await.unwrap();
+        let known = Seen { count: known.len(), has: &|claim| known.contains(claim) };
+        let list = list_in(&store, before, known, most, |story| story.done.created.as_second() != 2).await.unwrap();
         list.iter().map(|story| story.done.created.as_second()).collect::<Vec<_>>()
     };
     assert_eq!(list(None, &[], 9).await, [5, 4, 3, 1]);

@@ -13,7 +13,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -22,9 +22,9 @@ use super::ask::{Ask, LinesAsk, LogQuery};
 use super::lines::{PIECE, Reach, Wanted};
 use super::spool::{Ending, Progress, Seat, Stage};
 use super::{tail, told};
-use crate::dispatcher::SharedApp;
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::known::Known;
+use crate::dispatcher::{SharedApp, events};
 use crate::domain::ansi::Layout;
 
 /// How long an answer's head waits for the first word from the engine.
@@ -56,6 +56,7 @@ pub(super) async fn follow(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let key = ask.key(&known.build);
+    let place = events::seat(app)?;
     let seat = tail::seat(app, known, &key, FIRST_SIGN).await?;
     let follower = Follower {
         progress: seat.watch(),
@@ -69,7 +70,11 @@ pub(super) async fn follow(
         part: 0,
         over: false,
     };
-    let mut response = Body::from_stream(follower.into_stream()).into_response();
+    let events = follower.into_stream().map(move |event| {
+        let _until_the_last = &place;
+        event
+    });
+    let mut response = Body::from_stream(events).into_response();
     response.headers_mut().extend(HEADERS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     Ok(response)
 }

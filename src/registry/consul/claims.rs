@@ -59,5 +59,5 @@ async fn holder(at: &ConsulRegistry, id: &ClaimId, nonce: &str) -> Result<Option
         Some(stored) => return Ok(Some(Claimed::Open(Box::new(stored)))),
         None => {}
     }
-    Ok(at.done(id).await?.map(|done| Claimed::Done(Box::new(done))))
+    Ok(at.ended(id).await?.map(|done| Claimed::Done(Box::new(done.value))))
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 
-use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written, name_of};
+use super::{Claimed, Entry, Found, Index, Lease, Part, RegistryError, Stored, Written, name_of};
 use crate::api::consul::{Consistency, Consul, ConsulError, Pair};
 use crate::domain::approval::Approved;
 use crate::domain::delivery::Tested;
@@ -121,12 +121,12 @@ impl ConsulRegistry {
 
     pub(super) async fn open(&self, id: &ClaimId) -> Result<Option<Stored<Record>>, RegistryError> {
         let pair = self.consul.get(&self.open_key(id), Consistency::Consistent).await?;
-        pair.map(|pair| read_record(&pair)).transpose()
+        pair.map(|pair| read_stored(&pair)).transpose()
     }
 
-    pub(super) async fn done(&self, id: &ClaimId) -> Result<Option<Done>, RegistryError> {
+    pub(super) async fn ended(&self, id: &ClaimId) -> Result<Option<Stored<Done>>, RegistryError> {
         let pair = self.consul.get(&self.done_key(id), Consistency::Consistent).await?;
-        pair.map(|pair| read_versioned(&pair)).transpose()
+        pair.map(|pair| read_stored(&pair)).transpose()
     }
 
     pub(super) async fn update(
@@ -193,17 +193,31 @@ impl ConsulRegistry {
         }
         let records = pairs.into_iter().filter_map(|pair| {
             let id = pair.key.strip_prefix(&folder)?.parse().ok()?;
-            self.readable(&pair, read_record(&pair)).map(|record| (id, record))
+            self.readable(&pair, read_stored(&pair)).map(|record| (id, record))
         });
         Ok((Index(index), records.collect()))
     }
 
-    pub(super) async fn all_done(&self) -> Result<Vec<(ClaimId, Done)>, RegistryError> {
+    pub(super) async fn open_index(&self) -> Result<Index, RegistryError> {
+        Ok(Index(self.consul.folder_index(self.open_folder().trim_end_matches('/')).await?))
+    }
+
+    pub(super) async fn done_index(&self) -> Result<Index, RegistryError> {
+        Ok(Index(self.consul.folder_index(self.done_folder().trim_end_matches('/')).await?))
+    }
+
+    pub(super) async fn done_claims(&self) -> Result<(Index, Vec<ClaimId>), RegistryError> {
         let folder = self.done_folder();
-        let (_, pairs) = self.consul.list(&folder, None, Consistency::Default).await?;
+        let (index, keys) = self.consul.keys(&folder).await?;
+        Ok((Index(index), keys.iter().filter_map(|key| key.strip_prefix(&folder)?.parse().ok()).collect()))
+    }
+
+    pub(super) async fn part_of_done(&self, Part(digit): Part) -> Result<Vec<(ClaimId, Stored<Done>)>, RegistryError> {
+        let folder = self.done_folder();
+        let (_, pairs) = self.consul.list(&format!("{folder}{digit}"), None, Consistency::Default).await?;
         let found = pairs.into_iter().filter_map(|pair| {
             let id = pair.key.strip_prefix(&folder)?.parse().ok()?;
-            self.readable(&pair, read_versioned(&pair)).map(|done| (id, done))
+            self.readable(&pair, read_stored(&pair)).map(|done| (id, done))
         });
         Ok(found.collect())
     }
@@ -266,7 +280,7 @@ pub(super) fn tested_key(prefix: &str, canonical: &str) -> String {
     format!("{prefix}-builds/tests/{}", name_of(canonical))
 }
 
-fn read_record(pair: &Pair) -> Result<Stored<Record>, RegistryError> {
+fn read_stored<T: DeserializeOwned>(pair: &Pair) -> Result<Stored<T>, RegistryError> {
     Ok(Stored { value: read_versioned(pair)?, index: Index(pair.modify_index) })
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{Claimed, Entry, Found, Index, Lease, RegistryError, Stored, Written};
+use super::{Claimed, Entry, Found, Index, Lease, Part, RegistryError, Stored, Written};
 use crate::domain::approval::Approved;
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::Tested;
@@ -92,8 +92,8 @@ impl FileRegistry {
         Ok(self.read(|store| store.record(id))?)
     }
 
-    pub(super) async fn done(&self, id: &ClaimId) -> Result<Option<Done>, RegistryError> {
-        Ok(self.read(|store| store.done(id))?)
+    pub(super) async fn ended(&self, id: &ClaimId) -> Result<Option<Stored<Done>>, RegistryError> {
+        Ok(self.read(|store| store.ended(id))?)
     }
 
     pub(super) async fn update(
@@ -157,8 +157,20 @@ impl FileRegistry {
         Ok(self.read(Store::all_open))
     }
 
-    pub(super) async fn all_done(&self) -> Result<Vec<(ClaimId, Done)>, RegistryError> {
-        Ok(self.read(Store::all_done))
+    pub(super) async fn open_index(&self) -> Result<Index, RegistryError> {
+        Ok(self.read(Store::open_index))
+    }
+
+    pub(super) async fn done_index(&self) -> Result<Index, RegistryError> {
+        Ok(self.read(Store::done_index))
+    }
+
+    pub(super) async fn done_claims(&self) -> Result<(Index, Vec<ClaimId>), RegistryError> {
+        Ok(self.read(|store| (store.done_index(), store.done_claims())))
+    }
+
+    pub(super) async fn part_of_done(&self, Part(digit): Part) -> Result<Vec<(ClaimId, Stored<Done>)>, RegistryError> {
+        Ok(self.read(|store| store.part_of_done(digit)))
     }
 
     pub(super) async fn approved(&self, canonical: &str) -> Result<Option<Stored<Approved>>, RegistryError> {

@@ -66,9 +66,9 @@ impl Store {
         Ok(self.open.get(id).cloned())
     }
 
-    pub(super) fn done(&self, id: &ClaimId) -> Result<Option<Done>, FilesError> {
+    pub(super) fn ended(&self, id: &ClaimId) -> Result<Option<Stored<Done>>, FilesError> {
         self.native(id)?;
-        Ok(self.done.get(id).map(|stored| stored.value.clone()))
+        Ok(self.done.get(id).cloned())
     }
 
     pub(super) fn all_open(&self) -> (Index, Vec<(ClaimId, Stored<Record>)>) {
@@ -76,8 +76,22 @@ impl Store {
         (Index(*self.changed.borrow()), all)
     }
 
-    pub(super) fn all_done(&self) -> Vec<(ClaimId, Done)> {
-        self.done.iter().map(|(id, stored)| (id.clone(), stored.value.clone())).collect()
+    pub(super) fn open_index(&self) -> Index {
+        Index(*self.changed.borrow())
+    }
+
+    /// Any change moves it, also one that left all ended ones as they were.
+    pub(super) fn done_index(&self) -> Index {
+        Index(self.last)
+    }
+
+    pub(super) fn done_claims(&self) -> Vec<ClaimId> {
+        self.done.keys().cloned().collect()
+    }
+
+    pub(super) fn part_of_done(&self, digit: char) -> Vec<(ClaimId, Stored<Done>)> {
+        let part = self.done.iter().filter(|(id, _)| id.as_str().starts_with(digit));
+        part.map(|(id, stored)| (id.clone(), stored.clone())).collect()
     }
 
     pub(super) fn update(
@@ -144,6 +158,7 @@ impl Store {
         self.folder.remove("report", id)?;
         self.folder.remove("done", id)?;
         self.done.remove(id);
+        self.last += 1;
         Ok(Written::Yes(Index(self.last)))
     }
 

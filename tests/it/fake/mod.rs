@@ -6,6 +6,7 @@ pub(crate) mod browser;
 pub(crate) mod consul;
 pub(crate) mod controller;
 pub(crate) mod delivery;
+pub(crate) mod events;
 pub(crate) mod fault;
 pub(crate) mod fixture;
 pub(crate) mod forge;

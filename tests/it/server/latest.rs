@@ -12,6 +12,8 @@ async fn the_newest_build_of_a_branch_has_one_address() {
     let world = World::new().await;
     world.set("ALBATROS_URL", "https://ci.example/ci/");
     let serve = world.serve().await;
+    let none = person(&serve, "GET", &asked("branch=main"), None).await;
+    assert_eq!(none.status, 404, "{}", none.text);
     let first = world.build(&serve, "main", &commit(1), &commit(2)).await;
     world.nomad.run(&first);
     world.nomad.exit(&first, 0);

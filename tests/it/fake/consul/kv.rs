@@ -45,7 +45,11 @@ async fn get(state: &State, call: &Call, key: &str) -> Response {
         return refused;
     }
     state.read(|store| {
-        let mut answer = if keys || recurse { list(store, key, keys) } else { one(store, call, key) };
+        let mut answer = match (keys, recurse) {
+            (true, _) => names(store, key, call.param("separator").unwrap_or_default()),
+            (false, true) => list(store, key),
+            (false, false) => one(store, call, key),
+        };
         let headers = answer.headers_mut();
         headers.insert("x-consul-index", HeaderValue::from(index_of(store)));
         headers.insert("x-consul-knownleader", HeaderValue::from_static("true"));
@@ -58,11 +62,19 @@ fn missing() -> Response {
     Response::builder().status(404).body(Body::empty()).unwrap()
 }
 
-fn list(store: &Store, prefix: &str, keys: bool) -> Response {
-    let found: Vec<Value> = store
-        .under(prefix)
-        .map(|(key, entry)| if keys { key.clone().into() } else { entry_json(key, entry, true) })
-        .collect();
+fn list(store: &Store, prefix: &str) -> Response {
+    let found: Vec<Value> = store.under(prefix).map(|(key, entry)| entry_json(key, entry, true)).collect();
+    if found.is_empty() { missing() } else { wire::json(200, &found.into()) }
+}
+
+/// Behind the prefix each key ends at the first separator, and what is then the same is named once.
+fn names(store: &Store, prefix: &str, separator: &str) -> Response {
+    let cut = |key: &String| {
+        let at = key[prefix.len()..].find(separator).filter(|_| !separator.is_empty());
+        at.map_or_else(|| key.clone(), |at| key[..prefix.len() + at + separator.len()].to_owned())
+    };
+    let mut found: Vec<String> = store.under(prefix).map(|(key, _)| cut(key)).collect();
+    found.dedup();
     if found.is_empty() { missing() } else { wire::json(200, &found.into()) }
 }
 

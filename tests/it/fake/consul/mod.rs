@@ -102,6 +102,12 @@ impl Consul {
         });
     }
 
+    /// Is restored from an older state, which `undo` makes of this one.
+    pub(crate) fn go_back(&self, undo: impl FnOnce()) {
+        undo();
+        self.state.change(Store::go_back);
+    }
+
     /// A key's value.
     pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.state.read(|store| store.kv.get(key).map(|entry| entry.value.clone()))

@@ -86,6 +86,12 @@ impl Store {
         }
     }
 
+    /// As after a restore of an older state: nobody remembers what was deleted, and indexes begin where that state ends.
+    pub(super) fn go_back(&mut self) {
+        self.graves.clear();
+        self.index = self.kv.values().map(|entry| entry.modify).max().unwrap_or(1);
+    }
+
     /// Whether a write with this `cas` may happen.
     pub(super) fn cas_fits(&self, key: &str, cas: u64) -> bool {
         match self.kv.get(key) {
