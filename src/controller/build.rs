@@ -10,16 +10,19 @@ use tokio::time::timeout;
 
 use super::access::{Either, Trusted};
 use super::answer::Refusal;
+use super::openapi::{Token, Undecided};
 use super::session::Decided;
 use super::{App, Phase};
-use crate::api::controller::{Build, Workspace};
+use crate::api::controller::{Build, WireWorkspace, Workspace};
 use crate::domain::grant::Checkout;
 use crate::domain::runner::{TRUSTED_SOCKET, TRUSTED_TOKEN};
 
 /// How long `prepared` waits for the sidecar.
 const HELD: Duration = Duration::from_secs(20);
 
-/// `GET /v1/build`
+/// What is built
+#[utoipa::path(get, path = "/v1/build", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "get_build",
+    responses((status = 200, description = "The build.", body = Build), Token, Undecided),)]
 pub(super) async fn build(Either { app, .. }: Either) -> Result<Json<Build>, Refusal> {
     let decided = app.decided().await?;
     Ok(Json(what(&app, &decided)))
@@ -33,7 +36,9 @@ fn what(app: &App, decided: &Decided) -> Build {
     Build { id: app.build.clone(), facts }
 }
 
-/// `GET /v1/workspace`
+/// How the workspace is made
+#[utoipa::path(get, path = "/v1/workspace", tag = "trusted", security(("trusted" = [])), operation_id = "get_workspace",
+    responses((status = 200, description = "The build and its checkout, credential and all.", body = WireWorkspace), Token, Undecided),)]
 pub(super) async fn workspace(Trusted(app): Trusted) -> Result<Response, Refusal> {
     let decided = app.decided().await?;
     let build = what(&app, &decided);
@@ -49,13 +54,18 @@ pub(super) async fn workspace(Trusted(app): Trusted) -> Result<Response, Refusal
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// `POST /v1/attach`
+/// Says that the sidecar is there
+#[utoipa::path(post, path = "/v1/attach", tag = "trusted", security(("trusted" = [])), responses((status = 204, description = "It is noted."), Token),)]
 pub(super) async fn attach(Trusted(app): Trusted) -> StatusCode {
     app.attached.send_replace(true);
     StatusCode::NO_CONTENT
 }
 
-/// `POST /v1/prepared`
+/// Says that the workspace is made
+///
+/// Held until the sidecar is there too; then the trusted socket's name and its token are gone.
+#[utoipa::path(post, path = "/v1/prepared", tag = "trusted", security(("trusted" = [])), responses((status = 204, description = "The script may start."),
+    (status = 503, description = "The sidecar is not there yet: ask again."), Token),)]
 pub(super) async fn prepared(Trusted(app): Trusted) -> Result<StatusCode, Refusal> {
     let (mut attached, mut phase) = (app.attached.subscribe(), app.phase.subscribe());
     tokio::select! {

@@ -11,14 +11,16 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
+use utoipa::ToSchema;
 
 use super::access::{Either, Right, Script};
 use super::answer::Refusal;
 use super::body::{content_type, take};
+use super::openapi::{Sending, Token};
 use super::{Phase, SharedApp};
 
 /// The longest data of an event, as JSON, bytes.
@@ -32,16 +34,32 @@ const OURS: &str = "albatros.";
 /// So often a reader hears something though nothing happens.
 const COMMENT_EVERY: Duration = Duration::from_secs(15);
 
-#[derive(Deserialize)]
+/// An event of a script.
+#[derive(Deserialize, ToSchema)]
 struct Event {
+    /// 1 to 64 of `a-z 0-9 . _ -`; those that begin with `albatros.` are not the script's.
     #[serde(rename = "type")]
     kind: String,
+    /// At most 4 KiB of JSON.
     #[serde(default)]
     data: Value,
 }
 
-/// `POST /v1/events`
-pub(super) async fn write(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Value>, Refusal> {
+/// An event that is told.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventTold)]
+pub(super) struct Told {
+    /// Its number.
+    id: u64,
+}
+
+/// Tells an event to all that listen in the build
+#[utoipa::path(post, path = "/v1/events", tag = "script", security(("script" = [])), operation_id = "tell_event", request_body = Event,
+    responses((status = 200, description = "It is told.", body = Told),
+        (status = 400, description = "It cannot be read."),
+        (status = 415, description = "It is not `application/json`."),
+        (status = 422, description = "Its type is none that a script may use."), Token, Sending),)]
+pub(super) async fn write(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Told>, Refusal> {
     if content_type(&headers) != "application/json" {
         return Err(Refusal::wrong_type("an event is application/json"));
     }
@@ -53,7 +71,7 @@ pub(super) async fn write(Script(app): Script, headers: HeaderMap, body: Body) -
     if data.len() > DATA {
         return Err(Refusal::too_large(format!("the event's data is larger than {DATA} bytes")));
     }
-    Ok(Json(json!({ "id": app.events.add(&event.kind, &data) })))
+    Ok(Json(Told { id: app.events.add(&event.kind, &data) }))
 }
 
 fn check(kind: &str) -> Result<(), Refusal> {
@@ -67,7 +85,14 @@ fn check(kind: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `GET /v1/events`
+/// What is told in the build, from now on
+///
+/// Server-sent events. With `Last-Event-ID` first what came after that one, as far as it is still known.
+#[utoipa::path(get, path = "/v1/events", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "follow_events",
+    params(("Last-Event-ID" = Option<u64>, Header, description = "The last event that is known.")),
+    responses((status = 200, description = "Events, until the build is over.", body = String, content_type = "text/event-stream"),
+        (status = 400, description = "`Last-Event-ID` is no number."),
+        (status = 429, description = "Too many listen."), Token),)]
 pub(super) async fn read(asked: Either, headers: HeaderMap) -> Result<Response, Refusal> {
     let Either { app, right, readers } = asked;
     let busy = |_full| Refusal::busy("too many readers of events");

@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum::http::HeaderMap;
 use serde::Deserialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use super::Phase;
 use super::access::Script;
 use super::answer::Refusal;
 use super::body::take;
+use super::openapi::{Sending, Token};
 use crate::api::controller::{Finished, ScriptEnd, Unsaved};
 use crate::domain::blob::BlobKind;
 
@@ -22,12 +24,18 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(3);
 /// The longest body: an exit code.
 const BODY: usize = 1024;
 
-#[derive(Deserialize)]
+/// How the script has ended.
+#[derive(Deserialize, ToSchema)]
 struct Exit {
     exit_code: u8,
 }
 
-/// The script's token is dead from here on; what it wanted to be kept is kept first, and the report is delivered.
+/// Says that the script has ended
+///
+/// Its token is dead from then on. What is to be kept is kept first.
+#[utoipa::path(post, path = "/v1/finish", tag = "script", security(("script" = [])), request_body = Exit,
+    responses((status = 200, description = "What is to be said of it.", body = Finished),
+        (status = 422, description = "It is no exit code."), Token, Sending),)]
 pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Finished>, Refusal> {
     let bytes = take(body, &headers, BODY).await?;
     let wrong = |_error| Refusal::senseless("expected {\"exit_code\": 0}");

@@ -17,6 +17,7 @@ use super::access::Trusted;
 use super::answer::Refusal;
 use super::body::take;
 use super::exchange::Pause;
+use super::openapi::{Sending, Token, Undecided};
 use super::session::{Decided, Granted};
 use super::upstream::Upstream;
 use crate::api::session::SessionError;
@@ -52,7 +53,10 @@ impl Logs {
     }
 }
 
-/// `GET /v1/masks`
+/// What must not stand in the log
+#[utoipa::path(get, path = "/v1/masks", tag = "trusted", security(("trusted" = [])), operation_id = "list_masks",
+    responses((status = 200, description = "In base64.", body = Vec<String>),
+        (status = 404, description = "The log of this build is kept nowhere."), Token, Undecided),)]
 pub(super) async fn masks(Trusted(app): Trusted) -> Result<Json<Vec<String>>, Refusal> {
     let granted = match app.decided().await? {
         Decided::Granted(granted) => granted,
@@ -73,7 +77,15 @@ fn secrets(granted: &Granted) -> Vec<&str> {
     params.chain(values.map(|value| value.trim().trim_matches(['"', '\'']))).collect()
 }
 
-/// `PUT /v1/log/{stream}/{offset}`
+/// Hands on a piece of the log
+#[utoipa::path(put, path = "/v1/log/{stream}/{offset}", tag = "trusted", security(("trusted" = [])), operation_id = "put_log", params(
+        ("stream" = String, Path, description = "`stdout` or `stderr`."),
+        ("offset" = u64, Path, description = "The first byte's place in the log.")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 204, description = "It is kept."),
+        (status = 400, description = "It is no piece of a log, or broke off."),
+        (status = 404, description = "The log of this build is kept nowhere, or there is no such log."),
+        (status = 503, description = "serve does not take it now: send it again."), Token, Sending),)]
 pub(super) async fn put(
     Trusted(app): Trusted,
     Path((stream, offset)): Path<(String, String)>,
@@ -87,7 +99,14 @@ pub(super) async fn put(
     handed_on(&app, stream, || upstream.put_log(stream, offset, chunk.clone())).await
 }
 
-/// `POST /v1/log/{stream}/end`
+/// Says that the log is whole
+#[utoipa::path(post, path = "/v1/log/{stream}/end", tag = "trusted", security(("trusted" = [])), operation_id = "end_log", params(
+        ("stream" = String, Path, description = "`stdout` or `stderr`.")),
+    request_body = End,
+    responses((status = 204, description = "It is kept."),
+        (status = 400, description = "It is no length."),
+        (status = 404, description = "The log of this build is kept nowhere, or there is no such log."),
+        (status = 503, description = "serve does not take it now: send it again."), Token, Sending),)]
 pub(super) async fn end(
     Trusted(app): Trusted,
     Path(stream): Path<String>,

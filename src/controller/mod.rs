@@ -17,6 +17,7 @@ mod folder;
 mod jobs;
 mod junit;
 mod log;
+mod openapi;
 mod params;
 mod pieces;
 mod report;

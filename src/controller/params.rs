@@ -12,13 +12,19 @@ use axum::response::{IntoResponse, Response};
 use super::App;
 use super::access::Script;
 use super::answer::Refusal;
+use super::openapi::{Token, Undecided};
 use super::session::{Decided, Granted};
 use crate::domain::params::Params;
 use crate::domain::secret::Secret;
 
 const TEXT: [(axum::http::HeaderName, &str); 1] = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
 
-/// `GET /v1/params`
+/// The build's parameters
+///
+/// As an object, or with `Accept: text/plain` as they stand in the configuration.
+#[utoipa::path(get, path = "/v1/params", tag = "script", security(("script" = [])), operation_id = "list_params",
+    responses((status = 200, description = "Names and values.",
+        content((BTreeMap<String, String> = "application/json"), (String = "text/plain"))), Token, Undecided),)]
 pub(super) async fn all(Script(app): Script, headers: HeaderMap) -> Result<Response, Refusal> {
     let granted = allowed(&app).await?;
     if wants_text(&headers) {
@@ -31,7 +37,12 @@ pub(super) async fn all(Script(app): Script, headers: HeaderMap) -> Result<Respo
     Ok(Json(params).into_response())
 }
 
-/// `GET /v1/params/{name}`
+/// One parameter
+#[utoipa::path(get, path = "/v1/params/{name}", tag = "script", security(("script" = [])), operation_id = "get_param",
+    params(("name" = String, Path, description = "Its name.")),
+    responses((status = 200, description = "Its value.", body = String, content_type = "text/plain"),
+        (status = 400, description = "The address cannot be read."),
+        (status = 404, description = "There is no parameter of that name."), Token, Undecided),)]
 pub(super) async fn one(Script(app): Script, Path(name): Path<String>) -> Result<Response, Refusal> {
     let granted = allowed(&app).await?;
     let given = granted.grant.params.get(&name).map(String::as_str);

@@ -10,12 +10,14 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::SharedApp;
 use super::access::Script;
 use super::answer::Refusal;
 use super::body::{Frames, content_type, take};
 use super::junit;
+use super::openapi::{Sending, Token};
 use super::pieces::Pieces;
 use crate::api::controller::Reported;
 use crate::domain::report::{SUMMARY_LIMIT, Tests};
@@ -31,15 +33,26 @@ const NAME: usize = 256;
 /// Pieces on their way from the connection to the parser; each is a few KiB.
 const AHEAD: usize = 4;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Wanted {
+    /// A summary is put behind the one that is there.
     #[serde(default)]
     append: bool,
+    /// Of a file of test results: the same name again replaces it.
     #[serde(default)]
     name: String,
 }
 
-/// `POST /v1/report`
+/// Says what came of it: a summary in Markdown, or test results in JUnit XML
+#[utoipa::path(post, path = "/v1/report", tag = "script", security(("script" = [])), params(Wanted),
+    request_body(description = "At most 32 KiB of Markdown, or 8 MiB of XML.",
+        content((String = "text/markdown"), (String = "application/xml"), (String = "text/xml"))),
+    responses((status = 200, description = "What the report now holds.", body = Reported),
+        (status = 400, description = "The query cannot be read, or the body broke off."),
+        (status = 415, description = "It is neither Markdown nor XML."),
+        (status = 422, description = "It makes no sense, or does not fit."),
+        (status = 429, description = "Other files are being read."), Token, Sending),)]
 pub(super) async fn report(
     Script(app): Script,
     query: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{blobs, build, events, finish, jobs, log, params, report, served};
+use super::{blobs, build, events, finish, jobs, log, openapi, params, report, served};
 use crate::domain::blob::BlobKind;
 
 /// The routes of one door.
@@ -24,6 +24,7 @@ pub(super) fn of_port(door: Door) -> Router {
 
 fn shared() -> Router<Door> {
     Router::new()
+        .route("/v1/openapi.json", get(openapi::openapi))
         .route("/v1/build", get(build::build))
         .route("/v1/workspace", get(build::workspace))
         .route("/v1/attach", post(build::attach))

@@ -1,10 +1,10 @@
 //! An API's description, OpenAPI 3.1 (<https://spec.openapis.org/oas/v3.1.1.html>), as it is served.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{OpenApi, PathItem, RefOr};
+use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, RefOr, Response, Schema};
 
 /// What stands in the address of an artifact, and of a cache in its place.
 const KINDS: [(&str, &str); 4] =
@@ -61,6 +61,23 @@ fn in_words_of_caches(item: &PathItem) -> Option<PathItem> {
     serde_json::from_str(&text).ok()
 }
 
+/// All operations of a path.
+pub fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.head, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
+}
+
+/// Responses by their statuses and reasons; in which forms they come is [said](says) for all at once.
+#[must_use]
+pub fn refusals(all: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
+    all.iter().map(|(status, why)| ((*status).to_owned(), Response::new(*why).into())).collect()
+}
+
+/// Says that a response comes in this form too.
+pub fn says(response: &mut Response, media_type: &str, schema: RefOr<Schema>) {
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    response.content.insert(media_type.to_owned(), content.into());
+}
+
 /// A part of an address is named by its handler's arguments as well as by its description: the latter stays.
 pub fn tell_once(operation: &mut Operation) {
     let mut told = HashSet::new();
@@ -74,7 +91,7 @@ pub fn tell_once(operation: &mut Operation) {
 
 /// Takes parameters away.
 fn without(item: &mut PathItem, names: &[&str]) {
-    for operation in [&mut item.get, &mut item.head, &mut item.put, &mut item.post].into_iter().flatten() {
+    for operation in operations(item) {
         if let Some(parameters) = &mut operation.parameters {
             parameters.retain(|one| match one {
                 RefOr::T(one) => !names.contains(&one.name.as_str()),

@@ -32,6 +32,7 @@ mod local;
 mod logged;
 mod nomad_builds;
 mod nomad_logs;
+mod openapi;
 mod registry_consul;
 mod registry_files;
 mod registry_samples;

@@ -25,6 +25,7 @@ pub use address::{AddressError, ControllerAddress, Reach};
 pub use blobs::{Parcel, Put};
 pub use jobs::{LogStream, TUNNEL};
 pub use saves::{Done, Due, Finished, Save, ScriptEnd, Unsaved, When};
+pub(crate) use wire::WireWorkspace;
 pub use wire::{Build, Reported, Workspace};
 
 /// Longer than the controller holds any request but `finish`.

@@ -17,12 +17,19 @@ use tokio::time::timeout;
 
 use super::{Refusal, ask, labelled, refused};
 use crate::controller::access::Either;
+use crate::controller::openapi::{Token, Undecided};
 use crate::domain::blob::{BlobKind, Manifest};
+use crate::domain::id::BlobId;
 
 /// No byte comes for so long: the answer is broken off, and whoever reads it tries again.
 const STILL: Duration = Duration::from_secs(60);
 
-/// `GET /v1/artifacts`
+/// The artifacts of the build, or of an earlier one
+#[utoipa::path(get, path = "/v1/artifacts", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "list_artifacts", params(
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`.")),
+    responses((status = 200, description = "The artifacts.", body = Vec<Manifest>), (status = 400, description = "The query cannot be read."),
+        (status = 404, description = "There is no such build, or nothing is kept: `urn:albatros:no-store`."), Token, Undecided),)]
 pub(in crate::controller) async fn list(
     Either { app, .. }: Either,
     RawQuery(query): RawQuery,
@@ -33,6 +40,17 @@ pub(in crate::controller) async fn list(
     listed.map(Json).map_err(|error| refused(&error))
 }
 
+/// What an artifact is, without its bytes
+#[utoipa::path(head, path = "/v1/artifacts/{id}", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "head_artifact",
+    params(
+        ("id" = BlobId, Path, description = "The artifact's id."),
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`."),
+        ("fallback" = Option<Vec<String>>, Query, description = "Beginnings of ids that are good enough, the best first.")),
+    responses((status = 200, description = "It is there; `x-albatros-…` headers say what it is."),
+        (status = 400, description = "The query cannot be read."),
+        (status = 404, description = "There is no such artifact, or nothing is kept: `urn:albatros:no-store`."),
+        Token, Undecided),)]
 pub(super) async fn head(
     Either { app, .. }: Either,
     (kind, id): (BlobKind, &str),
@@ -47,6 +65,18 @@ pub(super) async fn head(
     Ok(response)
 }
 
+/// An artifact
+#[utoipa::path(get, path = "/v1/artifacts/{id}", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "get_artifact",
+    params(
+        ("id" = BlobId, Path, description = "The artifact's id."),
+        ("from" = Option<String>, Query, description = "`latest-green`: of the newest green build of the branch."),
+        ("branch" = Option<String>, Query, description = "Of this branch, with `from=latest-green`."),
+        ("fallback" = Option<Vec<String>>, Query, description = "Beginnings of ids that are good enough, the best first.")),
+    responses((status = 200, description = "Its bytes; `x-albatros-…` headers say what it is.", content(
+            (Vec<u8> = "application/octet-stream"), (Vec<u8> = "application/zstd"))),
+        (status = 400, description = "The query cannot be read."),
+        (status = 404, description = "There is no such artifact, or nothing is kept: `urn:albatros:no-store`."),
+        (status = 429, description = "Others are being moved: try again."), Token, Undecided),)]
 pub(super) async fn read(
     Either { app, .. }: Either,
     (kind, id): (BlobKind, &str),

@@ -10,7 +10,7 @@ mod ask;
 mod flow;
 mod get;
 mod put;
-mod saves;
+pub(super) mod saves;
 mod spool;
 
 use std::path::PathBuf;
@@ -24,6 +24,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use utoipa::OpenApi;
 
 use super::access::{Door, Either};
 use super::answer::Refusal;
@@ -36,6 +37,11 @@ use crate::domain::problem;
 
 pub(super) use get::list;
 pub(super) use saves::{Saves, declare, declared, done, due};
+
+/// What these handlers are.
+#[derive(OpenApi)]
+#[openapi(paths(get::list, get::read, get::head, put::write))]
+pub(super) struct Described;
 
 /// Uploads and downloads at once; each costs two connections and some pieces of memory.
 const PLACES: usize = 6;

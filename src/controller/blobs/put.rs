@@ -19,6 +19,7 @@ use crate::api::session::blobs::{Begun, Commit, Wanted};
 use crate::controller::SharedApp;
 use crate::controller::body::{content_type, discard};
 use crate::controller::exchange::Pause;
+use crate::controller::openapi::{Sending, Token, Undecided};
 use crate::controller::upstream::Upstream;
 use crate::domain::blob::{BlobKind, Manifest, Packing};
 use crate::domain::id::BlobId;
@@ -31,6 +32,19 @@ const SPOOL_MOST: u64 = 5 << 30;
 /// How long one of these waits for the other.
 const SPOOL_PLACE_WITHIN: Duration = Duration::from_secs(300);
 
+/// Keeps an artifact
+#[utoipa::path(put, path = "/v1/artifacts/{id}", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "put_artifact", params(
+        ("id" = BlobId, Path, description = "The artifact's id."),
+        ("name" = Option<String>, Query, description = "What a single file is called.")),
+    request_body(description = "An archive (tar in zstd), or any single file.",
+        content((Vec<u8> = "application/zstd"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 201, description = "It is kept.", body = Manifest),
+        (status = 200, description = "Of a cache: it was there; what is in it stays."),
+        (status = 400, description = "The query cannot be read, or the body broke off."),
+        (status = 404, description = "Nothing is kept: `urn:albatros:no-store`."),
+        (status = 409, description = "There is one of this id already."),
+        (status = 429, description = "Others are being moved: try again."),
+        (status = 507, description = "There is no room."), Token, Undecided, Sending),)]
 pub(super) async fn write(
     app: SharedApp,
     (kind, id): (BlobKind, &str),

@@ -16,6 +16,7 @@ use crate::api::controller::{Done, Due, Save, ScriptEnd, Unsaved, When};
 use crate::controller::Phase;
 use crate::controller::access::{Script, Trusted};
 use crate::controller::body::take;
+use crate::controller::openapi::{Sending, Token, Undecided};
 
 /// The largest declaration, bytes.
 const BODY: usize = 64 * 1024;
@@ -41,7 +42,9 @@ pub(crate) struct Saves {
     done: watch::Sender<Option<Vec<Unsaved>>>,
 }
 
-/// `POST /v1/saves`
+/// Has something kept when the script has ended
+#[utoipa::path(post, path = "/v1/saves", tag = "script", security(("script" = [])), operation_id = "declare_save", request_body = Save,
+    responses((status = 201, description = "It will be."), Token, Undecided, Sending),)]
 pub(in crate::controller) async fn declare(
     Script(app): Script,
     headers: HeaderMap,
@@ -59,12 +62,18 @@ pub(in crate::controller) async fn declare(
     Ok(StatusCode::CREATED)
 }
 
-/// `GET /v1/saves`
+/// What is to be kept
+#[utoipa::path(get, path = "/v1/saves", tag = "script", security(("script" = [])), operation_id = "list_saves",
+    responses((status = 200, description = "All of it.", body = Vec<Save>), Token),)]
 pub(in crate::controller) async fn declared(Script(app): Script) -> Json<Vec<Save>> {
     Json(app.saves.all())
 }
 
-/// `GET /v1/saves/due`
+/// What is to be kept now
+///
+/// Held until the script has ended.
+#[utoipa::path(get, path = "/v1/saves/due", tag = "trusted", security(("trusted" = [])), operation_id = "wait_for_saves",
+    responses((status = 200, description = "The script has ended.", body = Due), (status = 204, description = "It has not: ask again."), Token),)]
 pub(in crate::controller) async fn due(Trusted(app): Trusted) -> Result<Response, Refusal> {
     let (mut ended, mut phase) = (app.saves.ended.subscribe(), app.phase.subscribe());
     let told = tokio::select! {
@@ -79,7 +88,9 @@ pub(in crate::controller) async fn due(Trusted(app): Trusted) -> Result<Response
     Ok(Json(Due { ended, saves: app.saves.due(ended) }).into_response())
 }
 
-/// `POST /v1/saves/done`
+/// Says that everything is kept, or what is not
+#[utoipa::path(post, path = "/v1/saves/done", tag = "trusted", security(("trusted" = [])), operation_id = "saves_done", request_body = Done,
+    responses((status = 204, description = "It is noted."), (status = 422, description = "It cannot be read."), Token, Sending),)]
 pub(in crate::controller) async fn done(
     Trusted(app): Trusted,
     body: Result<Json<Done>, JsonRejection>,

@@ -9,10 +9,12 @@ use axum::extract::{Path, Query};
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 
 use super::super::access::{Either, Script};
 use super::super::answer::Refusal;
 use super::super::body::take;
+use super::super::openapi::{Sending, Token, Undecided};
 use super::super::session::Decided;
 use super::super::{App, Phase};
 use super::secrets;
@@ -26,13 +28,28 @@ use crate::domain::job::view::{JobView, Shown};
 const WAIT_MOST: Duration = Duration::from_secs(20);
 
 /// Several at once.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Several {
     jobs: Vec<JobSpec>,
 }
 
-/// `POST /v1/jobs`
+/// What is to be started.
+#[derive(Deserialize, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "described here; what is wrong is told of the form that was meant, so each is read by itself"
+)]
+#[serde(untagged)]
+#[schema(as = JobsWished)]
+enum Wished {
+    One(JobSpec),
+    Several(Several),
+}
+
+/// Starts jobs: one, or several that need each other
+#[utoipa::path(post, path = "/v1/jobs", tag = "script", security(("script" = [])), operation_id = "start_jobs", request_body = Wished,
+    responses((status = 201, description = "They will be started.", body = Shown), Token, Undecided, Sending),)]
 pub(in super::super) async fn make(
     Script(app): Script,
     headers: HeaderMap,
@@ -63,9 +80,12 @@ fn read(bytes: &[u8]) -> Result<Vec<JobSpec>, Refusal> {
     serde_json::from_value(value).map(|job| vec![job]).map_err(wrong)
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in super::super) struct Waiting {
+    /// How long to wait for news: `20s`, and not longer.
     wait: Option<Span>,
+    /// Of the list: the `version` that is known.
     since: Option<u64>,
 }
 
@@ -74,7 +94,11 @@ fn wanted(query: Result<Query<Waiting>, QueryRejection>) -> Result<Waiting, Refu
     query.map(|Query(waiting)| waiting).map_err(wrong)
 }
 
-/// `GET /v1/jobs`
+/// The build's jobs
+///
+/// Held until one is in another state, where `wait` and `since` say so.
+#[utoipa::path(get, path = "/v1/jobs", tag = "script", security(("script" = [])), operation_id = "list_jobs", params(Waiting),
+    responses((status = 200, description = "All of them.", body = Shown), (status = 400, description = "The query cannot be read."), Token),)]
 pub(in super::super) async fn all(
     Script(app): Script,
     query: Result<Query<Waiting>, QueryRejection>,
@@ -84,7 +108,12 @@ pub(in super::super) async fn all(
     held(&app, waiting.wait, |shown| shown.version != since).await.map(Json)
 }
 
-/// `GET /v1/jobs/{name}`: held until the job is in another state, at most for `wait`.
+/// One job
+///
+/// Held until it is in another state, where `wait` says so.
+#[utoipa::path(get, path = "/v1/jobs/{name}", tag = "script", security(("script" = [])), operation_id = "get_job", params(("name" = JobName, Path, description = "The job's name."), Waiting),
+    responses((status = 200, description = "The job.", body = JobView), (status = 400, description = "The query cannot be read."),
+        (status = 404, description = "The build has no job of that name."), Token),)]
 pub(in super::super) async fn one(
     Script(app): Script,
     Path(name): Path<String>,
@@ -111,7 +140,11 @@ async fn held(app: &App, wait: Option<Span>, news: impl Fn(&Shown) -> bool) -> R
     Ok(now)
 }
 
-/// `DELETE /v1/jobs/{name}`
+/// Stops a job
+#[utoipa::path(delete, path = "/v1/jobs/{name}", tag = "script", security(("script" = [])), operation_id = "stop_job", params(("name" = JobName, Path, description = "The job's name.")),
+    responses((status = 200, description = "The job.", body = JobView),
+        (status = 400, description = "The address cannot be read."),
+        (status = 404, description = "The build has no job of that name."), Token),)]
 pub(in super::super) async fn stop(Script(app): Script, Path(name): Path<String>) -> Result<Json<JobView>, Refusal> {
     let name = named(&name)?;
     if !app.jobs.change(|board| board.stop(&name, "stopped by the build that started it")) {
@@ -121,7 +154,10 @@ pub(in super::super) async fn stop(Script(app): Script, Path(name): Path<String>
     find(&shown, &name).cloned().map(Json).ok_or_else(unknown)
 }
 
-/// `GET /v1/job`: what this build itself is to do, where it is a job.
+/// What this build itself is to do, where it is a job
+#[utoipa::path(get, path = "/v1/job", tag = "script", security(("script" = []), ("trusted" = [])), operation_id = "get_own_job",
+    responses((status = 200, description = "The job.", body = JobSpec),
+        (status = 404, description = "It is no job of another build."), Token, Undecided),)]
 pub(in super::super) async fn own(Either { app, .. }: Either) -> Result<Json<JobSpec>, Refusal> {
     let none = || Refusal::new(StatusCode::NOT_FOUND, "this build is no job of another one");
     match app.decided().await? {

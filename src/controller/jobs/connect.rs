@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::super::access::Script;
 use super::super::answer::Refusal;
+use super::super::openapi::Token;
 use super::super::{Phase, SharedApp};
 use super::Place;
 use super::ask::{find, named, unknown};
@@ -23,7 +24,16 @@ use crate::listen::splice;
 /// Both controllers and the service are near.
 const REACHED_WITHIN: Duration = Duration::from_secs(15);
 
-/// `GET /v1/jobs/{name}/connect`, with `Upgrade: tcp`: then bytes to and from the service's port.
+/// A connection to a service that the build has started
+#[utoipa::path(get, path = "/v1/jobs/{name}/connect", tag = "script", security(("script" = [])), operation_id = "connect_job", params(("Upgrade" = String, Header, description = "`tcp`"), ("name" = JobName, Path, description = "The job's name.")),
+    responses((status = 101, description = "Bytes to and from its port follow."),
+        (status = 426, description = "It is a connection: `Connection: Upgrade` and `Upgrade: tcp` are needed."),
+        (status = 429, description = "Too many connections at once."),
+        (status = 503, description = "It takes no connection now: try again."), Token,
+        (status = 400, description = "The address cannot be read."),
+        (status = 404, description = "The build has no job of that name."),
+        (status = 409, description = "It is no service, or has ended."),
+        (status = 502, description = "It cannot be reached.")),)]
 pub(in super::super) async fn connect(
     Script(app): Script,
     Path(name): Path<String>,

@@ -14,10 +14,12 @@ use futures_util::stream;
 use serde::Deserialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
+use utoipa::IntoParams;
 
 use super::super::access::Script;
 use super::super::answer::Refusal;
 use super::super::exchange::Pause;
+use super::super::openapi::Token;
 use super::super::{Phase, SharedApp};
 use super::ask::{find, named, unknown};
 use crate::api::session::jobs::JobLog;
@@ -29,10 +31,14 @@ const SILENT: Duration = Duration::from_secs(15);
 /// So often without a byte in between; then the log is given up.
 const TRIES: u32 = 20;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(in super::super) struct Wanted {
+    /// `stdout` or `stderr`; `stdout`.
     #[serde(default)]
+    #[param(value_type = Option<String>)]
     log: Stream,
+    /// `false`: what there is now, and not until it has ended.
     follow: Option<bool>,
 }
 
@@ -44,7 +50,13 @@ enum Stream {
     Stderr,
 }
 
-/// `GET /v1/jobs/{name}/log`: from the first byte, live, until the job has ended.
+/// The log of a job
+///
+/// From the first byte, live, until it has ended.
+#[utoipa::path(get, path = "/v1/jobs/{name}/log", tag = "script", security(("script" = [])), operation_id = "read_job_log", params(("name" = JobName, Path, description = "The job's name."), Wanted),
+    responses((status = 200, description = "The log.", body = String, content_type = "text/plain"), (status = 400, description = "The query cannot be read."),
+        (status = 404, description = "The build has no job of that name."),
+        (status = 429, description = "Too many logs are read at once."), Token),)]
 pub(in super::super) async fn log(
     Script(app): Script,
     Path(name): Path<String>,

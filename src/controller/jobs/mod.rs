@@ -5,12 +5,12 @@
 //!            └──▶ connect ─▶ the controller of a service ─▶ service ─▶ its port
 //! ```
 
-mod ask;
-mod connect;
+pub(super) mod ask;
+pub(super) mod connect;
 mod keeper;
-mod log;
+pub(super) mod log;
 mod secrets;
-mod service;
+pub(super) mod service;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

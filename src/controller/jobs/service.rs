@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use super::super::access::Parent;
 use super::super::answer::Refusal;
 use super::super::exchange::Pause;
+use super::super::openapi::Token;
 use super::super::session::Session;
 use super::super::{App, SharedApp};
 use super::connect::{permit, switch, wants_tunnel};
@@ -22,7 +23,14 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks whether the service takes connections yet.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// `GET /v1/service`, with `Upgrade: tcp`: for the controller of the build that started this one.
+/// A connection to this build's own port, where it is a service
+///
+/// At the controller's port alone, for the controller of the build that started it.
+#[utoipa::path(get, path = "/v1/service", tag = "services", security(("service" = [])), operation_id = "connect_service", params(("Upgrade" = String, Header, description = "`tcp`"),),
+    responses((status = 101, description = "Bytes to and from its port follow."),
+        (status = 426, description = "It is a connection: `Connection: Upgrade` and `Upgrade: tcp` are needed."),
+        (status = 429, description = "Too many connections at once."),
+        (status = 503, description = "It takes no connection now: try again."), Token),)]
 pub(in super::super) async fn serve(Parent(app): Parent, request: Request) -> Result<Response, Refusal> {
     wants_tunnel(request.headers())?;
     let tunnel = permit(&app)?;

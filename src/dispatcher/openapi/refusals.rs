@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use utoipa::IntoResponses;
 use utoipa::openapi::{RefOr, Response};
 
+use crate::domain::described::refusals;
+
 macro_rules! refusals {
     ($(#[$doc:meta])* $name:ident: $($status:literal $description:literal),+ $(,)?) => {
         $(#[$doc])*
@@ -13,8 +15,7 @@ macro_rules! refusals {
 
         impl IntoResponses for $name {
             fn responses() -> BTreeMap<String, RefOr<Response>> {
-                let all = [$(($status, $description)),+];
-                all.map(|(status, description)| (String::from(status), Response::new(description).into())).into()
+                refusals(&[$(($status, $description)),+])
             }
         }
     };

@@ -4,9 +4,9 @@ use utoipa::Modify;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, PathItem, Ref, RefOr, Response};
+use utoipa::openapi::{ObjectBuilder, OpenApi, Ref, RefOr};
 
-use crate::domain::described::{tell_of_caches, tell_once};
+use crate::domain::described::{operations, says, tell_of_caches, tell_once};
 use crate::domain::problem;
 
 /// What is described for artifacts alone, and is the same for caches.
@@ -32,10 +32,6 @@ impl Modify for Shape {
     }
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.head, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
-}
-
 /// A refusal is written down once, by its status and its reason: here it gets the forms that `answer::in_form` gives it.
 fn refused_in_all_forms(operation: &mut Operation) {
     let is_of_controllers = operation.tags.iter().flatten().any(|tag| tag == CONTROLLERS);
@@ -51,11 +47,6 @@ fn refused_in_all_forms(operation: &mut Operation) {
             says(response, "text/html", text.into());
         }
     }
-}
-
-fn says(response: &mut Response, media_type: &str, schema: RefOr<utoipa::openapi::Schema>) {
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    response.content.insert(media_type.to_owned(), content.into());
 }
 
 fn schemes() -> Vec<(&'static str, SecurityScheme)> {

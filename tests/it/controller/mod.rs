@@ -1,6 +1,7 @@
 //! The API of a build's controller: what its script gets, what it does not, and how it comes by it.
 
 mod blobs;
+mod described;
 mod events;
 mod hostile;
 mod jobs;

@@ -92,6 +92,8 @@ impl FakeServe {
         let router = Router::new()
             .route("/session", post(exchange))
             .route("/session/{claim}/report", put(report))
+            .route("/session/{claim}/log/{stream}/{offset}", put(async || StatusCode::NO_CONTENT))
+            .route("/session/{claim}/log/{stream}/end", post(async || StatusCode::NO_CONTENT))
             .with_state(Arc::clone(&self.kept))
             .merge(self.jobs.router())
             .merge(self.blobs.router());
