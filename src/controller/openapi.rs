@@ -7,7 +7,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Ref, RefOr, Response as Described, Server};
+use utoipa::openapi::{Ref, RefOr, Response as Described};
 use utoipa::{IntoResponses, OpenApi};
 
 use super::{blobs, build, events, finish, jobs, log, params, report};
@@ -112,7 +112,6 @@ static DOCUMENT: OnceLock<Document> = OnceLock::new();
 fn document() -> Document {
     let mut api = Api::openapi();
     api.merge(blobs::Described::openapi());
-    api.servers = Some(vec![Server::new("/")]);
     tell_of_caches(&mut api, &["/v1/artifacts/{id}"]);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         tell_once(operation);

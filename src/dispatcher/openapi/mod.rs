@@ -92,7 +92,8 @@ fn document(app: &App) -> Document {
     let mut api = Api::openapi();
     api.merge(session::blobs::Described::openapi());
     shape::Shape.modify(&mut api);
-    api.servers = Some(vec![Server::new(app.settings.url.as_ref().map_or("/", |url| url.as_str()))]);
+    // Paths begin with a slash, and are put behind it as they are.
+    api.servers = app.settings.url.as_ref().map(|url| vec![Server::new(url.as_str().trim_end_matches('/'))]);
     Document::of(&api)
 }
 

@@ -130,6 +130,9 @@ pub(super) async fn ask_of(stage: &Stage, build: &Build) {
     }
     stage.world.nomad.say(&build.id, "hello");
     stage.world.nomad.exit(&build.id, 3);
+    for form in ["text/html", "text/event-stream"] {
+        api.call("read_log", &format!("{page}/log")).header("accept", form).given().await;
+    }
     for (id, path) in [("read_log", format!("{page}/log?")), ("read_log_by_id", format!("/build?job={}", build.id))] {
         api.call(id, &path).given().await;
         let part = api.call(id, &path).header("range", "bytes=0-1").given().await;

@@ -86,3 +86,34 @@ fn what_a_schema_does_not_know_is_a_fault() {
         assert_ne!(faults(name, bad.clone()), 0, "{name}: {bad}");
     }
 }
+
+/// Whether the pattern of a name takes a text, and whether its parser does.
+fn both<T: utoipa::PartialSchema + std::str::FromStr>(text: &str) -> (bool, bool) {
+    let schema = serde_json::to_value(T::schema()).unwrap();
+    (jsonschema::draft202012::is_valid(&schema, &text.into()), text.parse::<T>().is_ok())
+}
+
+#[test]
+fn the_pattern_of_a_name_takes_what_its_parser_takes() {
+    use albatros::domain::id::{BlobId, BuildId, BuilderName, ClaimId, CommitSha, Flavor, JobName, UploadId};
+    let (digits, letters) = ("0123456789abcdef".repeat(4), "x".repeat(64));
+    let texts = ["", "a", "a b", "a/b", "-a", ".", "a\n", "é", "a.b_c-D", &digits, &letters, "big/dispatch-1-0a"];
+    let forty =
+        [digits[..40].to_uppercase(), format!("a{}", &digits[..31]), format!("{digits}0"), format!("{letters}x")];
+    for text in texts.into_iter().chain(forty.iter().map(String::as_str)) {
+        for (name, (pattern, parser)) in [
+            ("commit", both::<CommitSha>(text)),
+            ("claim", both::<ClaimId>(text)),
+            ("flavor", both::<Flavor>(text)),
+            ("job", both::<JobName>(text)),
+            ("blob", both::<BlobId>(text)),
+            ("upload", both::<UploadId>(text)),
+        ] {
+            assert_eq!(pattern, parser, "{name}: {text:?}");
+        }
+        // These have rules beside it: their length, and no part that is `..`.
+        for (name, (pattern, parser)) in [("build", both::<BuildId>(text)), ("builder", both::<BuilderName>(text))] {
+            assert!(pattern || !parser, "{name}: {text:?}");
+        }
+    }
+}
