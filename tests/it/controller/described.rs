@@ -178,9 +178,11 @@ async fn end(doors: &Doors<'_>) {
         let failed = json!({"failed": [{"kind": "artifact", "id": "app", "reason": "it is gone"}]});
         doors.trusted("saves_done", "/v1/saves/done").json(&failed).given().await;
     };
-    let followed = doors.script("follow_events", "/v1/events").given();
-    let (finished, (), followed) = tokio::join!(finished.given(), sidecar, followed);
-    assert!(finished.value()["trouble"].is_string(), "{}", finished.text);
+    let ended = async {
+        let (finished, ()) = tokio::join!(finished.given(), sidecar);
+        assert!(finished.value()["trouble"].is_string(), "{}", finished.text);
+    };
+    let followed = doors.script("follow_events", "/v1/events").send_and(ended).await;
     assert!(followed.text.contains("albatros.finished"), "{}", followed.text);
     doors.trusted("prepared", "/v1/prepared").given().await;
 }

@@ -156,7 +156,14 @@ impl Call<'_> {
     }
 
     pub(crate) async fn send(self) -> Reply {
-        let reply = Reply::read(self.request.send().await.unwrap()).await;
+        self.send_and(async {}).await
+    }
+
+    /// Sends it, and does something while its answer has begun and goes on.
+    pub(crate) async fn send_and(self, meanwhile: impl Future<Output = ()>) -> Reply {
+        let begun = self.request.send().await.unwrap();
+        meanwhile.await;
+        let reply = Reply::read(begun).await;
         self.checked.check(self.id, self.path, &reply);
         reply
     }

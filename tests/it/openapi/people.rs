@@ -22,8 +22,13 @@ pub(super) async fn ask(stage: &Stage) {
     }
     api.call("list_builds", "/builds?before=x").refused(400).await;
     let latest = format!("/builds/latest?repo={REPO}&branch=main");
-    api.call("find_latest", &latest).given().await;
+    api.call("find_latest", &latest).bearer(READER).given().await;
     api.call("find_latest", "/builds/latest").object().refused(400).await;
+    let badge = format!("/badge.svg?repo={REPO}");
+    let told = api.call("show_badge", &badge).given().await;
+    let etag = told.headers["etag"].to_str().unwrap().to_owned();
+    api.call("show_badge", &badge).header("if-none-match", &etag).given().await;
+    api.call("show_badge", &format!("{badge}&flavor=a%20b")).object().refused(400).await;
     signing_in(stage).await;
 }
 
@@ -83,14 +88,14 @@ async fn triggered(stage: &Stage) {
     api.call("trigger", "/trigger").object().bearer(ACTOR).json(&nowhere).refused(422).await;
     let page = format!("/builds/{}", told["build"].as_str().unwrap());
     let cancel = format!("{page}/cancel");
-    api.call("cancel_by_form", &cancel).object().refused(401).await;
+    api.call("cancel_by_form", &cancel).object().bearer(READER).refused(401).await;
     api.call("cancel_by_form", &cancel).object().bearer(ACTOR).given().await;
     let claim = told["claim"].as_str().unwrap();
     let by_claim = format!("/builds/claim/{claim}");
     stage.world.consul.wait(OPEN, "it is over", |open| open.iter().all(|(key, _)| !key.ends_with(claim))).await;
     for (id, page) in [("retry_build", &page), ("retry_claim", &by_claim)] {
         let retry = format!("{page}/retry");
-        api.call(id, &retry).object().refused(401).await;
+        api.call(id, &retry).object().bearer(READER).refused(401).await;
         api.call(id, &retry).object().bearer(ACTOR).given().await;
     }
 }

@@ -132,7 +132,7 @@ async fn operators(stage: &Stage) {
     api.call("get_asset", "/assets/albatros.js").given().await;
     api.call("get_asset", "/assets/nothing").object().refused(404).await;
     api.call("get_program", "/bin/linux-pdp11.tar.gz").object().refused(404).await;
-    let fault = stage.world.consul.faults().arm("*", "*", Times::All, Fault::Text(500, "no"));
+    let fault = stage.world.consul.faults().arm("*", "/v1/", Times::All, Fault::Text(500, "no"));
     api.call("get_readyz", "/readyz").object().refused(503).await;
     api.call("get_readyz", "/readyz").refused(503).await;
     drop(fault);

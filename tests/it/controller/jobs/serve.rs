@@ -64,12 +64,12 @@ impl FakeJobs {
     }
 
     /// It has ended so.
-    pub(super) fn end(&self, name: &str, state: &str, exit_code: Option<i64>) {
+    pub(in super::super) fn end(&self, name: &str, state: &str, exit_code: Option<i64>) {
         self.set(name, json!({"state": state, "ended": true, "exit_code": exit_code, "ready": false}));
     }
 
     /// More of its log; an empty piece cuts one connection off.
-    pub(super) fn say(&self, name: &str, piece: &'static str) {
+    pub(in super::super) fn say(&self, name: &str, piece: &'static str) {
         self.change(|kept| kept.logs.entry(name.to_owned()).or_default().push(Bytes::from(piece)));
     }
 
@@ -90,7 +90,7 @@ impl FakeJobs {
     }
 
     /// Waits for a job to be started, and gives what it is to do.
-    pub(super) async fn started(&self, name: &str) -> Value {
+    pub(in super::super) async fn started(&self, name: &str) -> Value {
         let mut version = self.version.subscribe();
         let there = version.wait_for(|_| self.kept.lock().unwrap().specs.contains_key(name));
         tokio::time::timeout(crate::fake::wire::PATIENCE, there).await.expect(name).unwrap();
