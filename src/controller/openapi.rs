@@ -11,7 +11,7 @@ use utoipa::openapi::{Ref, RefOr, Response as Described};
 use utoipa::{IntoResponses, OpenApi};
 
 use super::{blobs, build, events, finish, jobs, log, params, report};
-use crate::domain::described::{Document, operations, refusals, says, tell_of_caches, tell_once};
+use crate::domain::described::{Document, operations, refusals, says, tell_of_bytes, tell_of_caches, tell_once};
 use crate::domain::problem::{self, Problem};
 
 /// In the order of `routes`: a route that is missing here, or one too many, fails a test.
@@ -115,6 +115,7 @@ fn document() -> Document {
     tell_of_caches(&mut api, &["/v1/artifacts/{id}"]);
     for operation in api.paths.paths.values_mut().flat_map(operations) {
         tell_once(operation);
+        tell_of_bytes(operation);
         for (status, response) in &mut operation.responses.responses {
             if let RefOr::T(response) = response
                 && status.starts_with(['4', '5'])

@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use sha2::{Digest as _, Sha256};
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::{ContentBuilder, OpenApi, PathItem, RefOr, Response, Schema};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
+use utoipa::openapi::{Content, ContentBuilder, ObjectBuilder, OpenApi, PathItem, RefOr, Response, Schema};
 
 /// What stands in the address of an artifact, and of a cache in its place.
 const KINDS: [(&str, &str); 4] =
     [("an artifact", "a cache"), ("An artifact", "A cache"), ("artifact", "cache"), ("Artifact", "Cache")];
+/// Media types of bytes that are no text.
+const OF_BYTES: [&str; 3] = ["application/octet-stream", "application/zstd", "application/gzip"];
 /// What only artifacts are asked with.
 const OF_ARTIFACTS: [&str; 2] = ["from", "branch"];
 /// What only caches are asked with.
@@ -59,6 +62,27 @@ fn in_words_of_caches(item: &PathItem) -> Option<PathItem> {
     let text = serde_json::to_string(&item).ok()?;
     let text = KINDS.iter().fold(text, |text, (artifact, cache)| text.replace(artifact, cache));
     serde_json::from_str(&text).ok()
+}
+
+/// Bytes are bytes, and not the list of numbers that their type in a handler looks like.
+pub fn tell_of_bytes(operation: &mut Operation) {
+    if let Some(RefOr::T(body)) = &mut operation.request_body {
+        body.content.iter_mut().for_each(|(media_type, content)| bytes(media_type, content));
+    }
+    for response in operation.responses.responses.values_mut() {
+        if let RefOr::T(response) = response {
+            response.content.iter_mut().for_each(|(media_type, content)| bytes(media_type, content));
+        }
+    }
+}
+
+fn bytes(media_type: &str, content: &mut RefOr<Content>) {
+    if let RefOr::T(content) = content
+        && OF_BYTES.contains(&media_type)
+    {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        content.schema = Some(ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build().into());
+    }
 }
 
 /// All operations of a path.

@@ -6,7 +6,7 @@ use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ObjectBuilder, OpenApi, Ref, RefOr};
 
-use crate::domain::described::{operations, says, tell_of_caches, tell_once};
+use crate::domain::described::{operations, says, tell_of_bytes, tell_of_caches, tell_once};
 use crate::domain::problem;
 
 /// What is described for artifacts alone, and is the same for caches.
@@ -23,6 +23,7 @@ impl Modify for Shape {
         tell_of_caches(api, &OF_BOTH_KINDS);
         for operation in api.paths.paths.values_mut().flat_map(operations) {
             tell_once(operation);
+            tell_of_bytes(operation);
             refused_in_all_forms(operation);
         }
         let components = api.components.get_or_insert_default();

@@ -15,6 +15,7 @@ pub(crate) fn is_sound(document: &Value) {
     let text = document.to_string();
     assert!(!text.contains("[`"), "a link of rustdoc leads nowhere: {:?}", text.split("[`").nth(1).map(|it| &it[..60]));
     refs(document, document);
+    assert!(!text.contains("int32"), "bytes are told as a list of numbers");
     let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().map(|tag| &tag["name"]).collect();
     for (id, operation) in operations(document) {
         let (path, described) = (operation.path, operation.described);
