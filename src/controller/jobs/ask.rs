@@ -43,7 +43,7 @@ struct Several {
 #[serde(untagged)]
 #[schema(as = JobsWished)]
 enum Wished {
-    One(JobSpec),
+    One(Box<JobSpec>),
     Several(Several),
 }
 
