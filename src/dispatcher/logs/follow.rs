@@ -33,6 +33,8 @@ const FIRST_SIGN: Duration = Duration::from_secs(2);
 const ALIVE: Duration = Duration::from_secs(15);
 /// What comes within so short a time is sent together.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// Nobody waits for longer until what has come is converted: he is told how far it is.
+const CONVERTED_WITHIN: Duration = Duration::from_secs(1);
 /// Lines that are sent together to a reader who is behind.
 const LINES: usize = 1000;
 /// Who reads a page is not told of lines that are gone from it before he can see them: behind by more than this many…
@@ -132,7 +134,8 @@ impl Follower {
         let silent_until = Instant::now() + ALIVE;
         loop {
             let now = self.progress.borrow_and_update().clone();
-            let reach = self.seat.lines(self.layout).grow(&self.seat, &now).await?;
+            let until = Instant::now() + CONVERTED_WITHIN;
+            let reach = self.seat.lines(self.layout).grow(&self.seat, &now, until).await?;
             if self.skip && reach.next.saturating_sub(self.at) > BEHIND {
                 sleep(SKIP_PAUSE).await;
                 self.at = reach.next - LEFT;
@@ -140,10 +143,11 @@ impl Follower {
             if self.at < reach.next {
                 return self.lines().await;
             }
-            if let Some(event) = self.last(&now, &reach) {
+            if !reach.is_caught_up {
+                self.progress.mark_changed();
+            } else if let Some(event) = self.last(&now, &reach) {
                 return Ok(Some(event));
-            }
-            if let Some((at, event)) = self.seat.lines(self.layout).partial().await
+            } else if let Some((at, event)) = self.seat.lines(self.layout).partial().await
                 && at != self.part
             {
                 self.part = at;

@@ -80,8 +80,7 @@ pub(crate) async fn build_log(
     State(app): State<SharedApp>,
     Path(path): Path<(String, String)>,
     Query(query): Query<LogQuery>,
-    credentials: Credentials,
-    visitor: Visitor,
+    (credentials, visitor): (Credentials, Visitor),
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (build, ask) = (build_id(path)?, Ask::of(&query, &headers)?);
@@ -124,9 +123,18 @@ pub(super) async fn seat(app: &SharedApp, known: &Known, key: &LogKey, patience:
         both::check(&Wanted { app: Arc::clone(app), key: key.clone(), known: known.clone() }).await?;
     }
     let seat = app.logs.join(key, upstream(app, key, known))?;
-    first_sign(app, &seat, patience).await?;
-    Ok(seat)
+    match first_sign(app, &seat, patience).await {
+        Ok(()) => Ok(seat),
+        // The log itself may be there.
+        Err(problem) if key.times && problem.status == StatusCode::GONE => {
+            Err(Problem { sentence: NO_TIMES.to_owned(), ..problem })
+        }
+        Err(problem) => Err(problem),
+    }
 }
+
+const NO_TIMES: &str =
+    "only an archive knows when a line came, and there is none of this log: read it without times (ALBATROS_STORE)";
 
 /// Only the executor's log is everybody's; the trusted tasks exist, and print nothing secret, where there is a controller.
 pub(super) async fn has_task(app: &App, build: &BuildId, task: &str) -> Result<(), Problem> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::ask::{Ask, LinesAsk};
 use super::hub::LogKey;
 use super::lines::Wanted;
@@ -14,12 +16,18 @@ use crate::domain::ansi::Line;
 use crate::domain::record::Phase;
 use crate::engine::LogStream;
 
-/// How long a page waits for the first word of a log.
+/// How long a log's own page waits: all of a large log that has ended has to come from its node first.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a page waits that shows more than the log.
+const BESIDE: Duration = Duration::from_millis(1_200);
+/// The most of it for the first word, and as much for an end without a word.
 const FIRST_SIGN: Duration = Duration::from_secs(1);
 /// What of a running log comes within so short a time belongs to the page; what comes later is followed.
 const QUIET: Duration = Duration::from_millis(60);
-/// How long a page waits for all of an ended log: a large one has to come from its node first.
-const WHOLE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a running log may go on coming before it is shown as far as it is.
+const SETTLED_WITHIN: Duration = Duration::from_secs(1);
+/// What has come is converted for at least so long.
+const CONVERTED_WITHIN: Duration = Duration::from_millis(500);
 /// The most lines of a page.
 pub(super) const LINES_MOST: usize = 5000;
 /// About the most bytes of a page.
@@ -36,6 +44,7 @@ pub(crate) struct WindowAsk {
     from: Option<u64>,
     count: usize,
     is_aside: bool,
+    patience: Duration,
 }
 
 impl WindowAsk {
@@ -50,6 +59,7 @@ impl WindowAsk {
             from: None,
             count,
             is_aside: false,
+            patience: BESIDE,
         }
     }
 
@@ -60,7 +70,8 @@ impl WindowAsk {
 
     pub(super) fn of(ask: &Ask, lines: LinesAsk, count: usize) -> Self {
         let Ask { task, stream, both, times, .. } = *ask;
-        Self { task, stream, both, times, from: lines.from, count: count.min(LINES_MOST), is_aside: false }
+        let (from, count) = (lines.from, count.min(LINES_MOST));
+        Self { task, stream, both, times, from, count, is_aside: false, patience: PATIENCE }
     }
 
     fn key(&self, known: &Known) -> LogKey {
@@ -103,25 +114,24 @@ impl LogWindow {
 pub(crate) async fn window(app: &SharedApp, known: &Known, ask: &WindowAsk) -> Result<LogWindow, Problem> {
     tail::has_task(app, &known.build, ask.task).await?;
     let key = ask.key(known);
-    let seat = tail::seat(app, known, &key, FIRST_SIGN).await?;
-    let now = come(&seat, known).await;
-    read(&seat, &key, &now, ask).await.map_err(|error| {
+    let until = Instant::now() + ask.patience;
+    let seat = tail::seat(app, known, &key, FIRST_SIGN.min(ask.patience / 3)).await?;
+    let now = come(&seat, known, until).await;
+    let until = until.max(Instant::now() + CONVERTED_WITHIN);
+    read(&seat, &key, (&now, until), ask).await.map_err(|error| {
         tracing::error!(%error, "a spooled log could not be read");
         Problem::unavailable("the log cannot be read now: the disk that it is spooled on does not give it; try again")
     })
 }
 
 /// What there is now; of a build that is over, all of it if it comes soon enough.
-async fn come(seat: &Seat, known: &Known) -> Progress {
+async fn come(seat: &Seat, known: &Known, until: Instant) -> Progress {
+    let left = || until.saturating_duration_since(Instant::now());
     if !is_over(known) {
-        return tail::settled(seat, QUIET, FIRST_SIGN).await;
+        return tail::settled(seat, QUIET, SETTLED_WITHIN.min(left())).await;
     }
     let mut progress = seat.watch();
-    tail::wait(&mut progress, WHOLE_WITHIN, |now| !matches!(now.stage, Stage::Open)).await;
-    let is_told = |now: &Progress| matches!(now.stage, Stage::Ended(_) | Stage::Failed(_));
-    if matches!(progress.borrow().stage, Stage::Sealed) {
-        tail::wait(&mut progress, FIRST_SIGN, is_told).await;
-    }
+    tail::wait(&mut progress, left(), |now| matches!(now.stage, Stage::Ended(_) | Stage::Failed(_))).await;
     progress.borrow().clone()
 }
 
@@ -133,9 +143,14 @@ fn is_over(known: &Known) -> bool {
     }
 }
 
-async fn read(seat: &Seat, key: &LogKey, now: &Progress, ask: &WindowAsk) -> std::io::Result<LogWindow> {
+async fn read(
+    seat: &Seat,
+    key: &LogKey,
+    (now, until): (&Progress, Instant),
+    ask: &WindowAsk,
+) -> std::io::Result<LogWindow> {
     let index = seat.lines(key.layout());
-    let reach = index.grow(seat, now).await?;
+    let reach = index.grow(seat, now, until).await?;
     let mut lines = match ask.from {
         Some(from) => {
             let wanted = Wanted { from: from.clamp(1, reach.next), count: ask.count, cost: COST_MOST };
@@ -151,7 +166,7 @@ async fn read(seat: &Seat, key: &LogKey, now: &Progress, ask: &WindowAsk) -> std
     lines.retain(|line| line.number < at_most);
     let first = lines.first().map_or_else(|| ask.from.unwrap_or(at_most).clamp(1, at_most), |line| line.number);
     let next = lines.last().map_or(first, |line| line.number + 1);
-    if next == reach.next && !reach.is_all {
+    if next == reach.next && reach.is_caught_up && !reach.is_all {
         lines.extend(index.unfinished(next).await);
     }
     Ok(LogWindow {
@@ -159,11 +174,11 @@ async fn read(seat: &Seat, key: &LogKey, now: &Progress, ask: &WindowAsk) -> std
         next,
         reach: reach.next,
         total: reach.is_all.then(|| reach.next - 1),
-        is_open: !matches!(now.stage, Stage::Ended(_) | Stage::Failed(_)),
+        is_open: !reach.is_caught_up || !matches!(now.stage, Stage::Ended(_) | Stage::Failed(_)),
         note: note(now, lines.is_empty()),
         end: match &now.stage {
-            Stage::Ended(ending) => Some(ending.sentence.clone()),
-            Stage::Open | Stage::Sealed | Stage::Failed(_) => None,
+            Stage::Ended(ending) if reach.is_all => Some(ending.sentence.clone()),
+            Stage::Ended(_) | Stage::Open | Stage::Sealed | Stage::Failed(_) => None,
         },
         is_aside: ask.is_aside,
         lines,

@@ -81,10 +81,9 @@ impl Row {
         let mut spans: Vec<Span> = Vec::new();
         let mut last = None;
         for cell in &self.cells {
-            let style = if cell.char == ' ' { cell.style.of_blank() } else { cell.style };
-            if last != Some(style) || spans.is_empty() {
-                spans.push(Span { classes: style.classes(), text: String::new() });
-                last = Some(style);
+            if last != Some(cell.style) {
+                spans.push(Span { classes: cell.style.classes(), text: String::new() });
+                last = Some(cell.style);
             }
             if let Some(span) = spans.last_mut() {
                 push_shown(&mut span.text, cell.char);

@@ -33,14 +33,6 @@ impl Style {
         Self { bits: self.bits | MARK, ..self }
     }
 
-    /// As a space looks in it: the same for all styles that only change what letters look like.
-    pub(super) fn of_blank(self) -> Self {
-        if self.background.is_none() && self.bits & (UNDERLINE | STRIKE | INVERSE | MARK) == 0 {
-            return Self::default();
-        }
-        self
-    }
-
     /// Applies the parameters of one `CSI m`.
     pub(super) fn apply(&mut self, params: &Params) {
         let mut params = params.iter();

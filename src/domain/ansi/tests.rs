@@ -32,6 +32,7 @@ fn spans(text: &str) -> Vec<String> {
 #[test]
 fn styles_become_classes_and_last_over_lines() {
     assert_eq!(spans("plain"), ["|plain"]);
+    assert_eq!(spans("\x1b[31mred words\n"), ["f1|red words"], "one span of one style");
     assert_eq!(spans("\x1b[1;31mred\x1b[0m not"), ["b f1|red", "| not"]);
     assert_eq!(spans("\x1b[32mover\nlines\x1b[m."), ["f2|over", "f2|lines", "|."]);
     assert_eq!(spans("\x1b[2;3;4;9mx\x1b[22;23;24;29my"), ["d i u s|x", "|y"]);

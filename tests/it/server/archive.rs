@@ -131,6 +131,10 @@ async fn both_streams_are_one_in_order_of_time() {
     let dated = build.log("&log=both&times=1&raw=1").await.text;
     assert!(dated.starts_with("2025-12-17T19:33:20.000Z out | begins\n"), "{dated}");
     assert!(dated.contains("2025-12-17T19:33:20.001Z err | a complaint\n"), "{dated}");
+    let path = format!("/builds/{}/log?log=both&times=1", build.story.build);
+    let page = build.ask(&path, &[("accept", "text/html")]).await.text;
+    let line = "<time>19:33:20.001</time><b class=\"err\">err</b><span>a complaint</span>";
+    assert!(page.contains(line) && page.contains("failure: Failed with exit 3"), "{page}");
 }
 
 #[tokio::test]

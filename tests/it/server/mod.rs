@@ -21,6 +21,7 @@ mod limits;
 mod lists;
 mod logs;
 mod logs_ends;
+mod logs_seen;
 mod logs_trouble;
 mod metrics;
 mod once;

@@ -3,11 +3,15 @@
 //! Bytes are converted when a browser asks, once for all of them. Marks are kept so far apart that a window anywhere in
 //! the log is found without reading what is before it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::spool::{Progress, Spool, Stage};
 use super::told;
@@ -36,7 +40,9 @@ pub(super) struct Lines {
 pub(super) struct Reach {
     /// The number of the line behind the last that has ended.
     pub(super) next: u64,
-    /// All of the log has been read.
+    /// All that has come has been converted.
+    pub(super) is_caught_up: bool,
+    /// Nothing more will come, and all has been converted.
     pub(super) is_all: bool,
 }
 
@@ -88,19 +94,21 @@ impl Lines {
         Self { layout, index: Mutex::new(index) }
     }
 
-    /// Converts what has come. May be given up at any time: the next one goes on.
-    pub(super) async fn grow(&self, spool: &Spool, now: &Progress) -> io::Result<Reach> {
+    /// Converts what has come, as far as that can be done until then: the next one goes on, also where this one was
+    /// given up.
+    pub(super) async fn grow(&self, spool: &Spool, now: &Progress, until: Instant) -> io::Result<Reach> {
         let mut index = self.index.lock().await;
-        while index.converter.at() < now.len {
+        while index.converter.at() < now.len && Instant::now() < until {
             let bytes = spool.read(index.converter.at(), now.len).await?;
             index.take(&bytes, now.len);
             // Many blocks come without waiting for the disk.
             tokio::task::yield_now().await;
         }
-        if !matches!(now.stage, Stage::Open) && !index.is_finished && index.converter.at() == now.len {
+        let is_caught_up = index.converter.at() >= now.len;
+        if !matches!(now.stage, Stage::Open) && !index.is_finished && is_caught_up {
             index.finish();
         }
-        Ok(Reach { next: index.next(), is_all: index.is_finished })
+        Ok(Reach { next: index.next(), is_caught_up, is_all: index.is_finished })
     }
 
     /// The piece that begins with this line, if it is kept ready.
@@ -210,14 +218,19 @@ impl Index {
             }
         });
         if marks.len() > MARKS {
-            let mut nth = 0_usize;
-            marks.retain(|_mark| {
-                nth += 1;
-                nth % 2 == 1
-            });
-            *apart *= 2;
+            self.thin();
         }
         self.keep_ready(pieces);
+    }
+
+    /// Lets every second mark go; the first stays.
+    fn thin(&mut self) {
+        let mut nth = 0_usize;
+        self.marks.retain(|_mark| {
+            nth += 1;
+            nth % 2 == 1
+        });
+        self.apart *= 2;
     }
 
     fn finish(&mut self) {
