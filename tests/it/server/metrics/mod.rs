@@ -27,12 +27,21 @@ pub(super) async fn told(serve: &Serve) -> Series {
     lines.map(pair).collect()
 }
 
-/// Waits until a series has the value.
+/// Waits until a series has the value, and keeps it: what may rise further is for [`reached`].
 async fn until(serve: &Serve, series: &str, value: f64) -> Series {
+    waited(serve, series, value, |told| told == value).await
+}
+
+/// Waits until a series has at least the value.
+async fn reached(serve: &Serve, series: &str, value: f64) -> Series {
+    waited(serve, series, value, |told| told >= value).await
+}
+
+async fn waited(serve: &Serve, series: &str, value: f64, is_it: impl Fn(f64) -> bool) -> Series {
     let seen = async {
         loop {
             let told = told(serve).await;
-            if told.get(series) == Some(&value) {
+            if told.get(series).is_some_and(|value| is_it(*value)) {
                 return told;
             }
         }

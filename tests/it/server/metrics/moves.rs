@@ -1,7 +1,7 @@
 //! Each number moves when its thing happens.
 
 use super::super::blobs::Stage;
-use super::{risen, told, until};
+use super::{reached, risen, told, until};
 use crate::fake::delivery::{Delivery, commit};
 use crate::fake::fault::{Fault, Times};
 use crate::fake::http::client;
@@ -26,15 +26,20 @@ async fn a_build_moves_every_number_on_its_way() {
     for (series, by) in [
         ("albatros_hooks_total{forge=\"gitea\",result=\"built\"}", 1.0),
         ("albatros_hook_seconds_count", 1.0),
-        ("albatros_dispatch_seconds_count", 1.0),
         ("albatros_queue_seconds_count", 1.0),
         ("albatros_prepare_seconds_count", 1.0),
         ("albatros_run_seconds_count", 1.0),
-        ("albatros_request_seconds_count{service=\"nomad\",call=\"dispatch a build\"}", 1.0),
         ("albatros_http_requests_total{route=\"/hook\",form=\"text\",class=\"2xx\"}", 1.0),
         ("albatros_http_request_seconds_count{route=\"/hook\"}", 1.0),
     ] {
         assert_eq!(risen(&before, &after, series), by, "{series}");
+    }
+    // The follower may have helped.
+    for series in [
+        "albatros_dispatch_seconds_count",
+        "albatros_request_seconds_count{service=\"nomad\",call=\"dispatch a build\"}",
+    ] {
+        assert!(risen(&before, &after, series) >= 1.0, "{series}");
     }
     for series in [
         "albatros_statuses_total{result=\"posted\"}",
@@ -109,8 +114,8 @@ async fn a_forge_that_takes_no_status_is_seen() {
     let told = until(&serve, "albatros_statuses_unposted", 1.0).await;
     assert!(told["albatros_statuses_oldest_seconds"] > 0.0);
     let errors = "albatros_request_errors_total{service=\"forge\",call=\"post a commit status\",error=\"failed\"}";
-    until(&serve, errors, f64::from(u32::try_from(refused.hits()).unwrap())).await;
-    assert!(super::told(&serve).await["albatros_statuses_total{result=\"retried\"}"] >= 1.0);
+    reached(&serve, errors, 1.0).await;
+    reached(&serve, "albatros_statuses_total{result=\"retried\"}", 1.0).await;
     world.all_work();
     let told = until(&serve, "albatros_statuses_unposted", 0.0).await;
     assert!(told["albatros_statuses_total{result=\"posted\"}"] >= 1.0);

@@ -6,6 +6,8 @@ use serde_json::Value;
 
 use super::super::blobs::Stage;
 use super::{told, until};
+use crate::fake::fault::{Fault, Times};
+use crate::fake::http::client;
 
 /// Each metric that is told, its labels and their values.
 type Known = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
@@ -94,18 +96,13 @@ async fn lived_in() -> Known {
     let stage = Stage::new().await;
     let build = stage.build(2).await;
     stage.put(&build, "artifacts/report", b"all is well").await;
-    stage.world.nomad.faults().arm(
-        "GET",
-        "/v1/job/",
-        crate::fake::fault::Times::Next(1),
-        crate::fake::fault::Fault::TooMany,
-    );
+    stage.world.forge.faults().arm("POST", "/statuses/", Times::Next(1), Fault::Html(502));
     stage.world.nomad.run(&build.id);
     stage.world.nomad.exit(&build.id, 0);
     stage.world.all_done(1).await;
     until(&stage.serve, "albatros_builds_total{outcome=\"success\"}", 1.0).await;
     // One whose pages are asked for.
-    let page = crate::fake::http::client().get(format!("{}/builds", stage.serve.url)).header("accept", "text/html");
+    let page = client().get(format!("{}/builds", stage.serve.url)).header("accept", "text/html");
     assert!(page.send().await.unwrap().status().is_success());
     known(told(&stage.serve).await.into_keys())
 }
