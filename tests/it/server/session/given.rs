@@ -41,7 +41,8 @@ async fn the_same_secret_is_answered_again_and_another_is_not() {
     assert_eq!((again.status, again.text), (200, first.text));
     refused(&story.exchange(&super::secret()).await, 409);
     let told = story.serve.printed.wait("another secret").await;
-    assert!(told.contains("WARN") && told.contains(&story.claim()), "an audit line: {told}");
+    let is_audit = told.contains("albatros::audit") && told.contains("verdict=\"refused\"");
+    assert!(is_audit && told.contains(&story.claim()), "an audit line: {told}");
     assert_eq!(story.exchange(&secret).await.status, 200, "and the first one stays good");
 }
 
