@@ -65,7 +65,7 @@ impl WindowAsk {
 
     /// The last lines of how the build was prepared, for one that failed there; beside another log, so without anchors.
     pub(crate) fn preparation(count: usize) -> Self {
-        Self { task: "prepare", is_aside: true, ..Self::tail(count) }
+        Self { task: "prepare", stream: LogStream::Stderr, is_aside: true, ..Self::tail(count) }
     }
 
     pub(super) fn of(ask: &Ask, lines: LinesAsk, count: usize) -> Self {
