@@ -252,7 +252,7 @@ impl Group {
         for task in TASKS {
             all += &format!("--- {task}\n{}\n", self.printed(build, task).await);
         }
-        all + &events(&self.story.cluster.nomad.allocation(build).await)
+        all + events(&self.story.cluster.nomad.allocation(build).await).as_str()
     }
 
     /// Nothing of the repository's secrets is in this.

@@ -12,6 +12,7 @@
 mod agent;
 mod archive;
 mod blobs;
+mod browser;
 mod builders;
 mod cluster;
 mod commands;
