@@ -148,5 +148,8 @@ pub(super) async fn ask_of(stage: &Stage, build: &Build) {
     api.call("cancel_build", &page).object().bearer(READER).refused(401).await;
     api.call("cancel_build", &page).object().bearer(ACTOR).given().await;
     api.call("get_build", &page).object().given().await;
+    // Of a build that is over the events end.
+    stage.world.consul.wait(OPEN, "it is over", |open| open.iter().all(|(key, _)| !key.ends_with(&build.claim))).await;
+    api.call("get_build", &page).header("accept", "text/event-stream").given().await;
     api.call("list_builds", "/builds?jobs=true").object().given().await;
 }

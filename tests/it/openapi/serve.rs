@@ -28,7 +28,7 @@ pub(super) struct Stage {
 /// A build with a session.
 pub(super) struct Build {
     pub(super) id: String,
-    claim: String,
+    pub(super) claim: String,
     secret: String,
 }
 
