@@ -17,6 +17,7 @@ use crate::domain::blob::BlobKind;
 /// The routes. A build is `/builds/<builder>/<dispatch-…>`, slashes in a builder's name percent-encoded.
 pub(crate) fn routes(app: SharedApp) -> Router {
     Router::new()
+        .route("/", get(pages::root))
         .route("/hook", post(hook::hook))
         .route("/build", get(logs::build))
         .route("/builds", get(builds::list))

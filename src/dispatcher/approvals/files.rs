@@ -25,7 +25,7 @@ const NAMES: usize = 300;
 /// The files of one change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(untagged)]
-pub(super) enum Files {
+pub(crate) enum Files {
     /// What the forge says.
     Known {
         /// The first of them.
@@ -47,7 +47,7 @@ pub(super) enum Files {
 /// What becomes of the script that is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Script {
+pub(crate) enum Script {
     Changed,
     Unchanged,
     /// It may be among the files that are not listed.
@@ -55,7 +55,7 @@ pub(super) enum Script {
 }
 
 /// The files of each of `records`, in order. Only those are asked about whose configuration is given.
-pub(super) async fn of(app: &App, records: &[&Record], configs: &HashMap<String, RepoConfig>) -> Vec<Files> {
+pub(crate) async fn of(app: &App, records: &[&Record], configs: &HashMap<String, RepoConfig>) -> Vec<Files> {
     let until = Instant::now() + WITHIN;
     let mut left = ASKED;
     let asks: Vec<_> = records

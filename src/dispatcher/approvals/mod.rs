@@ -7,6 +7,7 @@ pub(crate) mod senders;
 pub(crate) mod shown;
 
 pub(super) use approve::approve;
+pub(super) use files::{Files, Script, of as files_of};
 pub(super) use senders::{add, list, remove};
 pub(super) use shown::held;
 

@@ -22,7 +22,7 @@ use crate::domain::config::RepoConfig;
 use crate::domain::history::Story;
 use crate::domain::id::{ClaimId, JobName};
 use crate::domain::outcome::Verdict;
-use crate::domain::record::Phase;
+use crate::domain::record::{Phase, Record};
 use crate::domain::report::Report;
 
 /// How old a list of open changes may be in which a build's jobs are looked up for its page.
@@ -72,7 +72,7 @@ pub(crate) async fn one(
     };
     view.jobs = jobs;
     let viewer = Viewer { credentials: &credentials, visitor: &visitor, headers: &headers };
-    show(&app, Shown { view, known: Some(known) }, viewer).await
+    show(&app, Shown { view, known: Some(known), held: None }, viewer).await
 }
 
 /// Whose jobs are looked up: those of a build that is over are over too, or will be at once, and are not looked for among
@@ -135,7 +135,7 @@ pub(crate) async fn one_by_claim(
     if Form::of(&headers) == Form::Events {
         return events::of_claim(&app, &claim, credentials, &headers).await;
     }
-    let (mut view, known) = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
+    let (mut view, known, held) = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
         Some(stored) => {
             let record = &stored.value;
             shown_by_claim(&app, &claim, (record.private, &record.repo), &credentials).await?;
@@ -152,7 +152,8 @@ pub(crate) async fn one_by_claim(
                 jobs: jobs(&app, &record.jobs, Of::Open).await,
                 ..BuildView::of_record(&app, &claim, record, &verdict)
             };
-            (view, record.build.clone().map(|build| known::of_open(&build, &claim, stored)))
+            let held = matches!(record.phase, Phase::Held).then(|| Box::new(record.clone()));
+            (view, record.build.clone().map(|build| known::of_open(&build, &claim, stored)), held)
         }
         None => {
             let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
@@ -163,14 +164,14 @@ pub(crate) async fn one_by_claim(
             shown_by_claim(&app, &claim, (story.done.private, &story.done.repo), &credentials).await?;
             let jobs = jobs(&app, &story.done.jobs, Of::Ended).await;
             let view = BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) };
-            (view, story.done.build.clone().map(|build| known::of_done(&build, &claim, story.done)))
+            (view, story.done.build.clone().map(|build| known::of_done(&build, &claim, story.done)), None)
         }
     };
     if view.report.is_none() {
         view.report = report(&app, Some(&claim)).await;
     }
     let viewer = Viewer { credentials: &credentials, visitor: &visitor, headers: &headers };
-    show(&app, Shown { view, known }, viewer).await
+    show(&app, Shown { view, known, held }, viewer).await
 }
 
 /// A change that only the store still knows.
@@ -199,6 +200,8 @@ struct Shown {
     view: BuildView,
     /// What was looked up; none of a change that has no build.
     known: Option<Known>,
+    /// The record of what is held.
+    held: Option<Box<Record>>,
 }
 
 /// Who looks at it, and how.
@@ -209,11 +212,20 @@ struct Viewer<'a> {
     headers: &'a HeaderMap,
 }
 
-async fn show(app: &SharedApp, Shown { view, known }: Shown, viewer: Viewer<'_>) -> Result<Response, Problem> {
+async fn show(app: &SharedApp, shown: Shown, viewer: Viewer<'_>) -> Result<Response, Problem> {
+    let Shown { view, known, held } = shown;
     let Viewer { credentials, visitor, headers } = viewer;
     match Form::of(headers) {
         Form::Page => {
-            pages::build::show(pages::build::Ask { app, view, known: known.as_ref(), credentials, visitor }).await
+            pages::build::show(pages::build::Ask {
+                app,
+                view,
+                known: known.as_ref(),
+                held: held.as_deref(),
+                credentials,
+                visitor,
+            })
+            .await
         }
         Form::Text | Form::Json | Form::Events => Ok(told(app, &view, headers)),
     }

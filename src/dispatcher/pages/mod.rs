@@ -12,13 +12,17 @@ mod moment;
 mod text;
 
 use askama::Template;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, VARY};
+use axum::extract::State;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, VARY,
+};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
 use super::answer::Problem;
+use super::form::Form;
 use super::signin::Visitor;
+use super::{App, SharedApp};
 
 pub(crate) use asset::{ASSETS, asset};
 
@@ -74,6 +78,21 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (CACHE_CONTROL, "no-store"),
     (VARY, "accept, cookie"),
 ];
+
+/// `GET /`: the way in for people.
+pub(crate) async fn root(State(app): State<SharedApp>, form: Form) -> Response {
+    match form {
+        Form::Page => {
+            let location = HeaderValue::try_from(format!("{}/builds", base(&app)));
+            let location = location.unwrap_or_else(|_odd| HeaderValue::from_static("/builds"));
+            (StatusCode::SEE_OTHER, [(LOCATION, location), (VARY, HeaderValue::from_static("accept"))]).into_response()
+        }
+        Form::Text | Form::Json | Form::Events => {
+            let line = "Albatros, a CI for Nomad: builds at /builds, the API at /openapi.json\n";
+            ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")], line).into_response()
+        }
+    }
+}
 
 /// A refusal as a page.
 pub(crate) fn problem(app: &App, visitor: &Visitor, problem: &Problem) -> Response {

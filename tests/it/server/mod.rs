@@ -25,6 +25,7 @@ mod logs_seen;
 mod logs_trouble;
 mod metrics;
 mod once;
+mod pages;
 mod people;
 mod pulls;
 mod push;

@@ -46,6 +46,7 @@
     for (const old of document.querySelectorAll("[data-part]")) {
       const same = fresh.querySelector(`[data-part="${CSS.escape(old.dataset.part)}"]`);
       if (same) swap(old, same);
+      else old.replaceChildren();
     }
     // What has come into being since this page was made is put where it belongs: behind what it follows.
     for (const part of fresh.querySelectorAll("main > [data-part]")) {

@@ -5,6 +5,7 @@ mod artifacts;
 mod course;
 mod graph;
 mod logs;
+mod touched;
 mod words;
 
 use askama::Template;
@@ -17,6 +18,7 @@ use super::address::Address;
 use super::face::{Face, face};
 use super::{Chrome, page, text};
 use crate::dispatcher::access::{self, Credentials};
+use crate::dispatcher::acts::{Offered, offered};
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::hook::registry_down;
 use crate::dispatcher::known::Known;
@@ -26,6 +28,7 @@ use crate::dispatcher::view::{BuildView, JobView};
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::config::RepoConfig;
 use crate::domain::key;
+use crate::domain::record::Record;
 use crate::domain::report::Report;
 
 use about::About;
@@ -33,6 +36,7 @@ use artifacts::Artifacts;
 use course::Course;
 use graph::{Drawn, Graph};
 use logs::Logs;
+use touched::Touched;
 
 pub(super) use about::{sender, short_repo};
 pub(super) use words::headline;
@@ -58,6 +62,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) view: BuildView,
     /// What was looked up; none of a change without a build.
     pub(crate) known: Option<&'a Known>,
+    /// The record of what is held.
+    pub(crate) held: Option<&'a Record>,
     pub(crate) credentials: &'a Credentials,
     pub(crate) visitor: &'a Visitor,
 }
@@ -73,7 +79,7 @@ struct Shown<'a> {
 
 /// The page of a build that this caller may see.
 pub(crate) async fn show(ask: Ask<'_>) -> Result<Response, Problem> {
-    let Ask { app, view, known, credentials, visitor } = ask;
+    let Ask { app, view, known, held, credentials, visitor } = ask;
     let now = Timestamp::now();
     let config = match &view.repo {
         Some(repo) => access::config_of(app, repo).await.map_err(|error| registry_down(&error))?,
@@ -84,11 +90,23 @@ pub(crate) async fn show(ask: Ask<'_>) -> Result<Response, Problem> {
     let key = key(&view, known, config.as_ref().filter(|_| by_key_alone), credentials);
     let key = key.as_deref();
     let chrome = Chrome::new(app, words::title(&view)).seen_by(visitor);
-    let (artifacts, logs) =
-        tokio::join!(Artifacts::of(app, &chrome.base, known, key), Logs::of(app, &view, known, key));
+    let (artifacts, logs, offered, touched) = tokio::join!(
+        Artifacts::of(app, &chrome.base, known, key),
+        Logs::of(app, &view, known, key),
+        offered(app, credentials, &view),
+        Touched::of(app, held, config.as_ref().filter(|_| reads)),
+    );
     let shown = Shown { view, config: config.as_ref(), base: chrome.base.clone(), by_key_alone };
-    let build = BuildPage::of(app, &shown, chrome, (artifacts, logs), now);
+    let build = BuildPage::of(app, &shown, chrome, Gathered { artifacts, logs, offered, touched }, now);
     Ok(page(StatusCode::OK, &build))
+}
+
+/// What is asked of others for a page, all at the same time.
+struct Gathered {
+    artifacts: Artifacts,
+    logs: Logs,
+    offered: Offered,
+    touched: Option<Touched>,
 }
 
 /// What the links of this build carry for who has nothing else: the key of a build, also where its change's opened the page.
@@ -119,6 +137,11 @@ struct BuildPage {
     trouble: Option<String>,
     stopping: Option<String>,
     ended: bool,
+    /// Seconds after which a browser without JavaScript looks again.
+    refresh: u32,
+    offered: Offered,
+    /// What a held change touches, for those who may see that.
+    touched: Option<Touched>,
     about: About,
     course: Option<Course>,
     report: Option<Reported>,
@@ -153,7 +176,8 @@ struct Listed {
 }
 
 impl BuildPage {
-    fn of(app: &App, shown: &Shown<'_>, chrome: Chrome, (artifacts, logs): (Artifacts, Logs), now: Timestamp) -> Self {
+    fn of(app: &App, shown: &Shown<'_>, chrome: Chrome, gathered: Gathered, now: Timestamp) -> Self {
+        let Gathered { artifacts, logs, offered, touched } = gathered;
         let view = &shown.view;
         let node = view.placed.as_ref().map(|placed| text::name(&placed.node)).filter(|node| !node.is_empty());
         let drawn: Vec<Drawn> = view.jobs.iter().map(|job| drawn(shown, job)).collect();
@@ -166,6 +190,9 @@ impl BuildPage {
             trouble: view.trouble.as_deref().filter(|_| !view.reason.contains("Failed: ")).map(text::name),
             stopping: view.stopping.as_deref().map(text::name),
             ended: view.ended,
+            refresh: if view.state == "held" { 60 } else { 10 },
+            offered,
+            touched,
             about: About::of(app, shown, now),
             course: Course::of(&view.timeline, node.as_deref(), now),
             report: view.report.as_ref().map(reported).filter(Reported::says_something),
