@@ -48,6 +48,8 @@
       if (same) swap(old, same);
       else old.replaceChildren();
     }
+    // A log that has come into being is followed by a script of its own, from the beginning.
+    if (fresh.querySelector("#log") && !document.querySelector("#log")) return location.reload();
     // What has come into being since this page was made is put where it belongs: behind what it follows.
     for (const part of fresh.querySelectorAll("main > [data-part]")) {
       if (document.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`)) continue;

@@ -45,10 +45,9 @@ impl Logs {
 
 /// What cannot be read is told in the log's place.
 async fn read(app: &SharedApp, known: &Known, ask: WindowAsk) -> Option<LogWindow> {
-    let note = |note: String| LogWindow { note: Some(note), is_open: false, ..LogWindow::default() };
     Some(match tokio::time::timeout(WITHIN, window(app, known, &ask)).await {
         Ok(Ok(log)) => log,
-        Ok(Err(problem)) => note(problem.sentence),
-        Err(_elapsed) => note("the log did not come in time; its own page has more patience".to_owned()),
+        Ok(Err(problem)) => LogWindow::nothing(problem.sentence),
+        Err(_elapsed) => LogWindow::nothing("the log did not come in time; its own page has more patience"),
     })
 }

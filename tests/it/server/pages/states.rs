@@ -97,6 +97,8 @@ async fn what_failed_before_its_script_is_no_fault_of_the_script() {
     world.all_done(1).await;
     let shown = page(&serve, &format!("/builds/{build}")).await.text;
     assert!(shown.contains("This is not the script’s doing"), "{shown}");
+    let (_, end) = shown.split_once("The end of its preparation").unwrap();
+    assert!(end.contains("the forge said: no such &#60;commit&#62;"), "{shown}");
 }
 
 #[tokio::test]
