@@ -34,6 +34,7 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Pressing, Reading, Sendin
         license(name = "AGPL-3.0-only", identifier = "AGPL-3.0-only"),
     ),
     paths(
+        pages::root,
         hook::hook,
         logs::tail::build,
         builds::list::list,

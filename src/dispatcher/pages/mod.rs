@@ -79,7 +79,11 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (VARY, "accept, cookie"),
 ];
 
-/// `GET /`: the way in for people.
+/// The way in for people
+#[utoipa::path(get, path = "/", tag = "people", operation_id = "get_root", security(()), responses(
+    (status = 200, description = "A line on what this is.", body = String, content_type = "text/plain"),
+    (status = 303, description = "Of a browser: it is led to the list of builds."),
+))]
 pub(crate) async fn root(State(app): State<SharedApp>, form: Form) -> Response {
     match form {
         Form::Page => {
