@@ -16,7 +16,7 @@ use axum::extract::State;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, VARY,
 };
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::answer::Problem;
@@ -84,8 +84,8 @@ const HEADERS: [(HeaderName, &str); 5] = [
     (status = 200, description = "A line on what this is.", body = String, content_type = "text/plain"),
     (status = 303, description = "Of a browser: it is led to the list of builds."),
 ))]
-pub(crate) async fn root(State(app): State<SharedApp>, form: Form) -> Response {
-    match form {
+pub(crate) async fn root(State(app): State<SharedApp>, headers: HeaderMap) -> Response {
+    match Form::of(&headers) {
         Form::Page => {
             let location = HeaderValue::try_from(format!("{}/builds", base(&app)));
             let location = location.unwrap_or_else(|_odd| HeaderValue::from_static("/builds"));
