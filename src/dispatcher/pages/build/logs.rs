@@ -13,8 +13,8 @@ use crate::dispatcher::view::BuildView;
 const SCRIPT_LINES: usize = 500;
 /// Lines of a preparation that failed.
 const PREPARATION_LINES: usize = 20;
-/// No log holds up a page for longer.
-const WITHIN: Duration = Duration::from_millis(1_500);
+/// No log holds up a page for longer: within about a second a window shows what has come, and this is for a disk that hangs.
+const WITHIN: Duration = Duration::from_secs(3);
 
 /// What there is to read.
 #[derive(Debug, Default)]
