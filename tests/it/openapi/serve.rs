@@ -128,6 +128,7 @@ async fn operators(stage: &Stage) {
     let etag = told.headers["etag"].to_str().unwrap().to_owned();
     let known = api.call("get_description", "/openapi.json").header("if-none-match", &etag).given().await;
     assert_eq!(known.status, 304);
+    api.call("get_root", "/").given().await;
     api.call("get_asset", "/assets/albatros.css").given().await;
     api.call("get_asset", "/assets/albatros.js").given().await;
     api.call("get_asset", "/assets/nothing").object().refused(404).await;
