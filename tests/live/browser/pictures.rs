@@ -64,7 +64,7 @@ async fn the_pictures_of_the_readme_can_be_taken() {
     }
     let desk = Desk::named("albatross").await;
     let script = |end: &str| SCRIPT.replace("\nEND\n", &format!("{end}\n"));
-    let waits = format!("\nuntil [ -e '{}' ]; do sleep 0.1; done", desk.gate("end"));
+    let waits = format!("\necho 'waiting for the wind'\nuntil [ -e '{}' ]; do sleep 0.1; done", desk.gate("end"));
     let ended = [
         ("main", SUCCEEDS, "success"),
         ("docs", "", "success"),
@@ -80,7 +80,10 @@ async fn the_pictures_of_the_readme_can_be_taken() {
     let running = desk.push(Push::new("tail-wind", &script(&waits))).await;
     let browser = Browser::open(How::default()).await;
     browser.goto(&format!("{}{running}", desk.url)).await;
-    browser.until_shown("wing::is_long").await;
+    browser.until_shown("waiting for the wind").await;
+    browser.goto(&format!("{}{running}", desk.url)).await;
+    browser.until("document.querySelector('.graph')?.textContent.includes('docs')").await;
+    browser.until_shown("waiting for the wind").await;
     assert_decent(&browser).await;
     take(&browser, "build-dark.png", (1100, 1000), true).await;
     take(&browser, "phone.png", PHONE, false).await;
