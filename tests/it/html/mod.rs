@@ -1,5 +1,6 @@
 //! Every page is valid: [`assert_valid`] for whoever has one, and each kind of page of a server here.
 
+mod pages;
 mod parsed;
 
 use std::collections::BTreeSet;
