@@ -123,5 +123,6 @@ async fn a_form_of_another_site_cancels_nothing() {
     assert!(said.iter().all(|line| line.contains("403")), "{said:#?}");
     browser.assert_quiet(&[&desk.url, &neighbour, &stranger]).await;
     desk.open_gate("end");
+    desk.outcome(&page).await;
     browser.close().await;
 }

@@ -103,5 +103,6 @@ async fn the_pictures_of_the_readme_can_be_taken() {
     assert_decent(&browser).await;
     take(&browser, "log.png", (1100, 640), false).await;
     desk.open_gate("end");
+    desk.outcome(&running).await;
     browser.close().await;
 }
