@@ -8,6 +8,9 @@ use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::record::Done;
 use crate::registry::{Index, Stored};
 
+/// How two rows stand to each other in one of the orders.
+type Order = fn(&Row, &Row) -> Ordering;
+
 /// How many orders there are; each costs a row 8 bytes.
 #[cfg(test)]
 pub(super) const ORDERS: usize = 6;
@@ -75,7 +78,7 @@ impl Table {
     /// Makes all orders of what was filled in.
     pub(super) fn sort(&mut self) {
         self.by_claim.shrink_to_fit();
-        let all: [(&mut Vec<Arc<Row>>, fn(&Row, &Row) -> Ordering); 5] = [
+        let all: [(&mut Vec<Arc<Row>>, Order); 5] = [
             (&mut self.by_time, time),
             (&mut self.by_repo, repo),
             (&mut self.by_ref, git_ref),

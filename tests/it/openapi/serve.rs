@@ -21,7 +21,7 @@ const EXCEPTED: [&str; 1] = ["get_program"];
 pub(super) struct Stage {
     pub(super) world: World,
     pub(super) api: Checked,
-    pub(super) serve: Serve,
+    _serve: Serve,
     _store: tempfile::TempDir,
 }
 
@@ -40,7 +40,7 @@ impl Stage {
         world.set("ALBATROS_STORE", &format!("file://{}", store.path().display()));
         let serve = world.serve().await;
         let api = Checked::at(client(), &serve.url, "/openapi.json").await;
-        Self { world, api, serve, _store: store }
+        Self { world, api, _serve: serve, _store: store }
     }
 
     /// Delivers a push of `n`.

@@ -113,7 +113,7 @@ impl Events {
     }
 
     /// Lines until the end, which is given.
-    async fn to_end(&mut self, lines: &mut Vec<String>) -> Event {
+    async fn read_on(&mut self, lines: &mut Vec<String>) -> Event {
         loop {
             let event = self.next().await.unwrap();
             match event.name.as_str() {
@@ -168,7 +168,7 @@ async fn what_a_log_says_is_text_and_nothing_else() {
     assert!(page.contains("<span>click</span>") && page.contains("⟨U+202E⟩"), "{page}");
     assert!(!page.contains('\u{202e}') && !page.contains('\x1b'), "{page}");
     let mut lines = Vec::new();
-    seen.follow("", None).await.to_end(&mut lines).await;
+    seen.follow("", None).await.read_on(&mut lines).await;
     assert_eq!(lines[0], "<script>alert(1)</script>");
     assert_eq!(lines.len(), 6);
 }
@@ -197,7 +197,7 @@ async fn a_line_that_does_not_end_is_shown_in_pieces() {
     let page = seen.page("?from=1").await.text;
     assert!(page.len() < 3_000_000 && page.contains("class=\"l more\""));
     let mut lines = Vec::new();
-    seen.follow("", None).await.to_end(&mut lines).await;
+    seen.follow("", None).await.read_on(&mut lines).await;
     assert_eq!(lines.iter().map(String::len).sum::<usize>(), 3_000_000);
 }
 
@@ -231,8 +231,8 @@ async fn a_running_log_is_followed_by_two_readers_and_resumed_without_loss() {
     assert_eq!(part.data["lines"][0]["text"][0][0], "f1", "still as red as the line before");
     assert!(seen.page("").await.text.contains("<span class=\"f1\">no line end</span>"));
     seen.exit().await;
-    let end = again.to_end(&mut one).await;
-    second.to_end(&mut two).await;
+    let end = again.read_on(&mut one).await;
+    second.read_on(&mut two).await;
     assert_eq!(one, ["one", "two", "three", "no line end"]);
     assert_eq!(one, two);
     assert_eq!(end.data["outcome"], "failure");
