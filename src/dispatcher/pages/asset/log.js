@@ -114,6 +114,8 @@
   let waitingPart = null;
   let isDue = false;
   let summaryAt = Date.now();
+  let isWaitTold = false; // in the note
+  let isOver = false;
   let retry = 2000;
 
   const button = document.createElement("button");
@@ -192,8 +194,9 @@
     trim();
     if (isAny) {
       if (range()) choose();
-      if (Date.now() - summaryAt > SUMMARY_APART || note.textContent) {
+      if (Date.now() - summaryAt > SUMMARY_APART || isWaitTold) {
         summaryAt = Date.now();
+        isWaitTold = false;
         note.textContent = count > 1 ? `${(next - 1).toLocaleString()} lines so far` : "";
       }
     }
@@ -221,7 +224,18 @@
     else requestAnimationFrame(show);
   };
 
+  const tell = (sentence) => {
+    note.textContent = sentence;
+    isWaitTold = true;
+  };
+  // A browser has few connections to one server for all its tabs: one in the background gives its own back.
+  const close = () => {
+    source?.close();
+    source = null;
+  };
   const open = () => {
+    if (source || isOver || document.hidden) return;
+    if (waiting.length) show();
     const url = withFrom(next);
     url.searchParams.set("skip", "1");
     source = new EventSource(url);
@@ -240,12 +254,12 @@
       due();
     });
     source.addEventListener("wait", (event) => {
-      note.textContent = JSON.parse(event.data).sentence;
+      tell(JSON.parse(event.data).sentence);
     });
     source.addEventListener("end", (event) => {
       const told = JSON.parse(event.data);
-      source.close();
-      source = null;
+      isOver = true;
+      close();
       if (waiting.length) show();
       note.textContent = told.note || "";
       end.textContent = told.sentence;
@@ -255,12 +269,15 @@
     });
     source.addEventListener("error", () => {
       // The browser tries again by itself, but not after a refusal.
-      if (!source || source.readyState !== EventSource.CLOSED) return;
+      if (source?.readyState !== EventSource.CLOSED) return;
       source = null;
-      note.textContent = "The log is not followed at the moment; trying again.";
+      tell("The log is not followed at the moment; trying again.");
       setTimeout(open, retry);
       retry = Math.min(retry * 2, 60000);
     });
   };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
   open();
 })();
