@@ -151,7 +151,7 @@ pub(crate) async fn sign_in(
 
 /// Slows down who guesses. Who finds no place to wait is told so at once; a bearer can be guessed as fast as that.
 async fn wrong(app: &App) -> (StatusCode, &'static str) {
-    app.refusals.log_token("it is nobody's, typed on the sign-in page");
+    app.refusals.log_token("nobody here has it; it was typed on the sign-in page");
     if app.guesses.pause().await {
         (StatusCode::UNAUTHORIZED, "No repository and not this server knows that token. Is it complete?")
     } else {

@@ -56,7 +56,7 @@ async fn a_wrong_token_is_told_in_a_sentence_and_gives_nothing() {
         assert!(reply.text.contains("/builds?state=running"), "it is tried again from there: {}", reply.text);
         assert!(!reply.text.contains("<script>alert"), "{}", reply.text);
     }
-    serve.printed.wait("a token was refused").await;
+    serve.printed.wait("credential verdict=\"unauthorized\"").await;
     assert!(!world.printed().contains("guessed"));
     // Too large, no form, and in pieces.
     let large = "a".repeat(100_000);

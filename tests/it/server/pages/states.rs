@@ -92,7 +92,7 @@ async fn what_failed_before_its_script_is_no_fault_of_the_script() {
     let serve = world.serve().await;
     let build = builds(&world, &serve, 1).await;
     world.nomad.place(&build);
-    world.nomad.write(&build, "prepare", "stdout", b"fetching\nthe forge said: no such <commit>\n");
+    world.nomad.write(&build, "prepare", "stderr", b"fetching\nthe forge said: no such <commit>\n");
     world.nomad.fail_prestart(&build);
     world.all_done(1).await;
     let shown = page(&serve, &format!("/builds/{build}")).await.text;
