@@ -156,8 +156,11 @@ fn at(n: u64) -> String {
 }
 
 fn done(n: u64, child: &str) -> Value {
-    let outcome =
-        if n.is_multiple_of(9) { json!({"is": "failure", "exit_code": 1, "signal": 0}) } else { json!({"is": "success"}) };
+    let outcome = if n.is_multiple_of(9) {
+        json!({"is": "failure", "exit_code": 1, "signal": 0})
+    } else {
+        json!({"is": "success"})
+    };
     json!({
         "version": 1, "build": child, "outcome": outcome, "created": at(n), "let_through": at(n), "started": at(n + 2),
         "finished": at(n + 60), "repo": repo(n), "ref": format!("refs/heads/branch-{}", n / 10 % 7), "before": "",
