@@ -6,22 +6,23 @@ use super::audit::DESK;
 use super::desk::{Desk, Push};
 use super::driver::{Browser, How, is_there};
 
-/// What can have the focus, in the order of the page.
+/// What can have the focus, in the order of the page: a page that follows what changes may put new elements in the
+/// place of others at any time.
 const REACHABLE: &str = r#"
 const all = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']";
 const found = [...document.querySelectorAll(all)].filter((one) =>
   one.checkVisibility({ visibilityProperty: true }) && !one.disabled && one.tabIndex >= 0);
-return found.map((one, place) => { one.dataset.place = place; return one.outerHTML.slice(0, 120); });
 "#;
+const ALL: &str = "return found.map((one) => one.outerHTML.slice(0, 120));";
 
-/// The focused element's place among them, and whether it can be seen that it has the focus.
+/// After [`REACHABLE`]: the focused element's place among them, and whether it can be seen that it has the focus.
 const FOCUSED: &str = r#"
 const one = document.activeElement;
 const style = getComputedStyle(one);
 const isOutlined = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
 const box = one.getBoundingClientRect();
 const isSeen = box.width > 0 && box.height > 0 && box.right > 0 && box.bottom > 0 && box.top < innerHeight && box.left < innerWidth;
-return [one.dataset.place ?? null, isSeen && (isOutlined || style.boxShadow !== "none"), one.outerHTML.slice(0, 120)];
+return [found.indexOf(one), isSeen && (isOutlined || style.boxShadow !== "none"), one.outerHTML.slice(0, 120)];
 "#;
 
 /// Whoever has not touched the page begins at its start, also where a field takes the focus by itself.
@@ -34,14 +35,14 @@ scrollTo(0, 0);
 "#;
 
 async fn assert_reachable(browser: &Browser) {
-    let reachable = browser.run(REACHABLE, &[]).await;
+    let reachable = browser.run(&format!("{REACHABLE}{ALL}"), &[]).await;
     let reachable = reachable.as_array().unwrap();
     assert!(reachable.len() > 2, "{reachable:?}");
     browser.run(START, &[]).await;
     for (place, element) in reachable.iter().enumerate() {
         browser.tab().await;
-        let focused = browser.run(FOCUSED, &[]).await;
-        assert_eq!(focused[0], json!(place.to_string()), "Tab leads to {element} after the one before: {focused}");
+        let focused = browser.run(&format!("{REACHABLE}{FOCUSED}"), &[]).await;
+        assert_eq!(focused[0], json!(place), "Tab leads to {element} after the one before: {focused}");
         assert_eq!(focused[1], Value::Bool(true), "it is seen where the focus is: {focused}");
     }
 }

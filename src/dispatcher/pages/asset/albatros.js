@@ -40,6 +40,7 @@
     if (old.isEqualNode(fresh)) return;
     const focused = old.contains(document.activeElement) ? document.activeElement : null;
     const path = focused && (focused.id ? `#${CSS.escape(focused.id)}` : focused.getAttribute("href") && `[href="${CSS.escape(focused.getAttribute("href"))}"]`);
+    const place = path ? [...old.querySelectorAll(path)].indexOf(focused) : -1;
     for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
     for (const name of fresh.getAttributeNames()) old.setAttribute(name, fresh.getAttribute(name));
     const ticked = [...old.querySelectorAll("input[type=checkbox][id]:checked")].map((box) => box.id);
@@ -48,7 +49,7 @@
       const box = old.querySelector(`#${CSS.escape(id)}`);
       if (box) box.checked = true;
     }
-    if (path) old.querySelector(path)?.focus({ preventScroll: true });
+    if (path) old.querySelectorAll(path)[place]?.focus({ preventScroll: true });
   }
 
   function typing() {
