@@ -169,23 +169,22 @@ impl Converter {
     }
 
     fn of_line(&mut self, byte: u8, take: &mut impl FnMut(Ready<'_>)) {
-        if self.sequences.is_in_text() && self.pending.is_empty() && byte != b'\n' {
+        if !(0x80..0xc0).contains(&byte) {
+            self.break_character();
+        }
+        // A character takes few bytes to end; a sequence may never end, and one may stand in another's way for ever.
+        if self.pending.is_empty() && byte != b'\n' {
             let is_long = self.at - self.begun.offset >= BYTES_MOST;
-            if is_long || (self.row.room() == 0 && byte != b'\r') {
+            let is_full = self.row.room() == 0 && self.sequences.is_in_text() && byte != b'\r';
+            if is_long || is_full {
                 self.end(true, take);
             }
         }
         self.at += 1;
         match self.sequences.take(byte, self.style) {
-            Taken::Yes(act) => {
-                self.break_character();
-                self.act(act);
-            }
+            Taken::Yes(act) => self.act(act),
             Taken::No if byte >= 0x80 => self.part(byte),
-            Taken::No => {
-                self.break_character();
-                self.ascii(byte, take);
-            }
+            Taken::No => self.ascii(byte, take),
         }
     }
 

@@ -143,6 +143,38 @@ fn ten_megabytes_without_a_line_end_are_pieces() {
 }
 
 #[test]
+fn what_never_becomes_text_has_lines_that_end_too() {
+    for bits in [&b"\xc3"[..], b"\x1b", b"\x1b]", b"\x1b[", b"\x1bPx\x1b", b"\xc3\x1b", b"\xf0\x80"] {
+        let bytes = bits.repeat((1 << 20) / bits.len());
+        let (mut marks, mut texts) = (Vec::new(), Vec::new());
+        let mut converter = Converter::new(Layout::default(), Mark::START);
+        converter.feed(&bytes, &mut |ready| {
+            marks.push(ready.mark);
+            texts.push(ready.line());
+        });
+        marks.push(converter.mark());
+        let apart = marks.windows(2).map(|two| two[1].offset - two[0].offset).max().unwrap();
+        assert!((1..BYTES_MOST + 4).contains(&apart), "{bits:?}: {apart}");
+        assert!(bytes.len() as u64 - converter.mark().offset <= BYTES_MOST + 4, "{bits:?}");
+        converter.finish(&mut |ready| texts.push(ready.line()));
+        assert!(texts.iter().all(|line| line.text().chars().count() <= LINE_MOST + 1), "{bits:?}");
+        assert!(texts[1..].iter().all(|line| line.continued), "{bits:?}");
+        for size in [1, 4_093] {
+            let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
+            assert!(lines_in(Layout::default(), &pieces) == texts, "{bits:?} in pieces of {size}");
+        }
+        let middle = marks[marks.len() / 2];
+        let mut rest = Converter::new(Layout::default(), middle);
+        let mut after = Vec::new();
+        rest.feed(&bytes[usize::try_from(middle.offset).unwrap()..], &mut |ready| after.push(ready.line()));
+        rest.finish(&mut |ready| after.push(ready.line()));
+        assert!(after == texts[marks.len() / 2..], "{bits:?} from a mark on");
+    }
+    let bar = lines(&"\r██████".repeat(20_000).into_bytes());
+    assert!(bar.len() > 1 && bar.iter().all(|line| line.text().chars().all(|char| char == '█')), "no character is cut");
+}
+
+#[test]
 fn few_bytes_never_make_much() {
     for text in ["\x1b[9999Gx", "\x1b[9999Cx", "x\x1b[2K", "\x1b[99999999999C\x1b[Kx"] {
         let all = lines(text.repeat(2_000).as_bytes());
