@@ -51,6 +51,20 @@ pub(super) enum Stage {
     Failed(Arc<EngineError>),
 }
 
+impl Stage {
+    /// Whether it stays so, also for who comes again.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Open | Self::Sealed => false,
+            Self::Ended(_) => true,
+            Self::Failed(error) => match error.as_ref() {
+                EngineError::Unavailable(_) => false,
+                EngineError::Unknown(_) | EngineError::Refused(_) => true,
+            },
+        }
+    }
+}
+
 /// How a build ended, for the last line of its log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ending {

@@ -88,7 +88,7 @@ pub(crate) async fn build_log(
     has_task(&app, &build, ask.task).await?;
     match Form::of(&headers) {
         Form::Page => page::show(&app, &known, (&ask, &query), &visitor).await,
-        Form::Events => follow::follow(&app, &known, (&ask, &query), &headers).await,
+        Form::Events => follow::follow(&app, &known, (&ask, &query), credentials, &headers).await,
         Form::Text | Form::Json => sent(&app, &known, &ask).await,
     }
 }

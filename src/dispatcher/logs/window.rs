@@ -108,6 +108,11 @@ impl LogWindow {
     pub(crate) fn nothing(why: impl Into<String>) -> Self {
         Self { first: 1, next: 1, reach: 1, note: Some(why.into()), ..Self::default() }
     }
+
+    /// No line now, and why: as long as the build is not over, its log is followed from the first line on.
+    pub(crate) fn not_now(known: &Known, why: impl Into<String>) -> Self {
+        Self { is_open: !is_over(known), ..Self::nothing(why) }
+    }
 }
 
 /// The lines that are asked for, as far as they are there: within about a second of a running build.
@@ -151,19 +156,12 @@ async fn read(
 ) -> std::io::Result<LogWindow> {
     let index = seat.lines(key.layout());
     let reach = index.grow(seat, now, until).await?;
-    let mut lines = match ask.from {
-        Some(from) => {
-            let wanted = Wanted { from: from.clamp(1, reach.next), count: ask.count, cost: COST_MOST };
-            index.from(seat, wanted).await?
-        }
-        None => {
-            let from = reach.next.saturating_sub(ask.count as u64).max(1);
-            index.last(seat, Wanted { from, count: ask.count, cost: COST_MOST }).await?
-        }
-    };
-    // Others may have grown the index meanwhile.
     let at_most = reach.next;
-    lines.retain(|line| line.number < at_most);
+    let wanted = |from| Wanted { from, before: at_most, count: ask.count, cost: COST_MOST };
+    let mut lines = match ask.from {
+        Some(from) => index.from(seat, wanted(from.clamp(1, at_most))).await?,
+        None => index.last(seat, wanted(at_most.saturating_sub(ask.count as u64).max(1))).await?,
+    };
     let first = lines.first().map_or_else(|| ask.from.unwrap_or(at_most).clamp(1, at_most), |line| line.number);
     let next = lines.last().map_or(first, |line| line.number + 1);
     if next == reach.next && reach.is_caught_up && !reach.is_all {
@@ -174,7 +172,7 @@ async fn read(
         next,
         reach: reach.next,
         total: reach.is_all.then(|| reach.next - 1),
-        is_open: !reach.is_caught_up || !matches!(now.stage, Stage::Ended(_) | Stage::Failed(_)),
+        is_open: !reach.is_caught_up || !now.stage.is_final(),
         note: note(now, lines.is_empty()),
         end: match &now.stage {
             Stage::Ended(ending) if reach.is_all => Some(ending.sentence.clone()),
@@ -191,5 +189,20 @@ fn note(now: &Progress, is_empty: bool) -> Option<String> {
         Stage::Failed(error) => Some(error.to_string()),
         Stage::Ended(_) | Stage::Sealed => told.or_else(|| is_empty.then(|| "nothing was printed here".to_owned())),
         Stage::Open => told.or_else(|| is_empty.then(|| "nothing has been printed here yet".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LogWindow;
+    use crate::dispatcher::known::{Known, Tracked};
+
+    #[test]
+    fn a_running_build_whose_log_cannot_be_read_now_is_followed_all_the_same() {
+        let build = "builder/dispatch-1766000000-0123abcd".parse().unwrap();
+        let known = Known { build, claim: None, tracked: Tracked::Not, repo: None, private: true, kept: None };
+        let log = LogWindow::not_now(&known, "busy");
+        assert_eq!((log.is_open, log.next, log.note.as_deref()), (true, 1, Some("busy")));
+        assert!(!LogWindow::nothing("expired").is_open);
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! `lines` carries lines that have ended, and its id is the number of the line behind them; `part` the line that has not
 //! ended yet; `wait` why nothing comes; `end` how the build ended, and then the stream ends. A reader's own state is a
-//! number: lines are converted once for all who follow the end.
+//! number: lines are converted once for all who follow the end. Without an `end`, a browser comes again.
+
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +16,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -22,6 +26,7 @@ use super::ask::{Ask, LinesAsk, LogQuery};
 use super::lines::{PIECE, Reach, Wanted};
 use super::spool::{Ending, Progress, Seat, Stage};
 use super::{tail, told};
+use crate::dispatcher::access::{self, Credentials};
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::known::Known;
 use crate::dispatcher::{SharedApp, events};
@@ -31,6 +36,8 @@ use crate::domain::ansi::Layout;
 const FIRST_SIGN: Duration = Duration::from_secs(2);
 /// A comment is sent after so long a silence.
 const ALIVE: Duration = Duration::from_secs(15);
+/// A right that is taken away ends what was begun with it, not later than this.
+const ASKED_AGAIN: Duration = ALIVE;
 /// What comes within so short a time is sent together.
 const TOGETHER: Duration = Duration::from_millis(100);
 /// Nobody waits for longer until what has come is converted: he is told how far it is.
@@ -49,6 +56,7 @@ pub(super) async fn follow(
     app: &SharedApp,
     known: &Known,
     (ask, query): (&Ask, &LogQuery),
+    credentials: Credentials,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let lines = LinesAsk::of(query)?;
@@ -61,16 +69,9 @@ pub(super) async fn follow(
     let place = events::seat(app)?;
     let seat = tail::seat(app, known, &key, FIRST_SIGN).await?;
     let follower = Follower {
-        progress: seat.watch(),
-        seat,
-        layout: key.layout(),
-        shutdown: app.logs.shutdown().clone(),
         at: last.parse().ok().or(lines.from).unwrap_or(1).max(1),
         skip: lines.skip,
-        is_greeted: false,
-        waits: None,
-        part: 0,
-        over: false,
+        ..Follower::new(seat, key.layout(), app.logs.shutdown().clone(), right(app, known, credentials))
     };
     let events = follower.into_stream().map(move |event| {
         let _until_the_last = &place;
@@ -88,12 +89,29 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (VARY, "accept, cookie"),
 ];
 
+/// Says whether a reader may still read.
+type Right = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+fn right(app: &SharedApp, known: &Known, credentials: Credentials) -> Right {
+    let held = Arc::new((Arc::clone(app), known.clone(), credentials));
+    Box::new(move || {
+        let held = Arc::clone(&held);
+        Box::pin(async move {
+            let (app, known, credentials) = &*held;
+            access::may_read(app, known, credentials).await.unwrap_or(false)
+        })
+    })
+}
+
 /// One reader who follows.
 struct Follower {
     seat: Seat,
     layout: Layout,
     progress: watch::Receiver<Progress>,
     shutdown: CancellationToken,
+    right: Right,
+    /// When he is asked for his right again.
+    asked_at: Instant,
     /// The number of the next line.
     at: u64,
     skip: bool,
@@ -106,6 +124,24 @@ struct Follower {
 }
 
 impl Follower {
+    /// One who follows from the first line on.
+    fn new(seat: Seat, layout: Layout, shutdown: CancellationToken, right: Right) -> Self {
+        Self {
+            progress: seat.watch(),
+            seat,
+            layout,
+            shutdown,
+            right,
+            asked_at: Instant::now() + ASKED_AGAIN,
+            at: 1,
+            skip: false,
+            is_greeted: false,
+            waits: None,
+            part: 0,
+            over: false,
+        }
+    }
+
     fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         futures_util::stream::unfold(self, |mut follower| async move {
             let event = follower.next().await?;
@@ -129,10 +165,13 @@ impl Follower {
         told.transpose()
     }
 
-    /// The next event; none when the server stops.
+    /// The next event; none when the server stops, when he may not read any more, and when it is for another try.
     async fn event(&mut self) -> io::Result<Option<Bytes>> {
         let silent_until = Instant::now() + ALIVE;
         loop {
+            if !self.may_go_on().await {
+                return Ok(None);
+            }
             let now = self.progress.borrow_and_update().clone();
             let until = Instant::now() + CONVERTED_WITHIN;
             let reach = self.seat.lines(self.layout).grow(&self.seat, &now, until).await?;
@@ -141,12 +180,14 @@ impl Follower {
                 self.at = reach.next - LEFT;
             }
             if self.at < reach.next {
-                return self.lines().await;
+                return self.lines(reach.next).await;
             }
             if !reach.is_caught_up {
                 self.progress.mark_changed();
             } else if let Some(event) = self.last(&now, &reach) {
                 return Ok(Some(event));
+            } else if matches!(now.stage, Stage::Failed(_)) {
+                return Ok(None);
             } else if let Some((at, event)) = self.seat.lines(self.layout).partial().await
                 && at != self.part
             {
@@ -164,12 +205,20 @@ impl Follower {
         }
     }
 
-    async fn lines(&mut self) -> io::Result<Option<Bytes>> {
+    async fn may_go_on(&mut self) -> bool {
+        if Instant::now() < self.asked_at {
+            return true;
+        }
+        self.asked_at = Instant::now() + ASKED_AGAIN;
+        (self.right)().await
+    }
+
+    async fn lines(&mut self, before: u64) -> io::Result<Option<Bytes>> {
         let lines = self.seat.lines(self.layout);
         let piece = match lines.ready(self.at).await {
             Some(piece) => Some(piece),
             None => {
-                let wanted = Wanted { from: self.at, count: LINES, cost: PIECE };
+                let wanted = Wanted { from: self.at, before, count: LINES, cost: PIECE };
                 told::lines(&lines.from(&self.seat, wanted).await?)
             }
         };
@@ -190,12 +239,12 @@ impl Follower {
                 self.over = true;
                 Some(told::end(reach.next, ending, note))
             }
-            Stage::Failed(error) => {
+            Stage::Failed(error) if now.stage.is_final() => {
                 self.over = true;
                 let ending = Ending { sentence: error.to_string(), outcome: None };
                 Some(told::end(reach.next, &ending, note))
             }
-            Stage::Ended(_) | Stage::Sealed | Stage::Open => None,
+            Stage::Ended(_) | Stage::Failed(_) | Stage::Sealed | Stage::Open => None,
         }
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Reach {
 pub(super) struct Wanted {
     /// The number of the first.
     pub(super) from: u64,
+    /// The number behind the last: others may convert more of a log meanwhile than its reader knows of.
+    pub(super) before: u64,
     /// The most lines.
     pub(super) count: usize,
     /// About the most bytes on a page.
@@ -138,7 +140,7 @@ impl Lines {
     pub(super) async fn from(&self, spool: &Spool, wanted: Wanted) -> io::Result<Vec<Line>> {
         let mut lines = Vec::new();
         let mut cost = 0;
-        self.read(spool, wanted.from, |line| {
+        self.read(spool, wanted, |line| {
             cost += line.cost();
             let fits = lines.len() < wanted.count && (cost <= wanted.cost || lines.is_empty());
             if fits {
@@ -154,7 +156,7 @@ impl Lines {
     pub(super) async fn last(&self, spool: &Spool, wanted: Wanted) -> io::Result<Vec<Line>> {
         let mut lines = VecDeque::new();
         let mut cost = 0;
-        self.read(spool, wanted.from, |line| {
+        self.read(spool, wanted, |line| {
             cost += line.cost();
             lines.push_back(line);
             while lines.len() > wanted.count.max(1) || (cost > wanted.cost && lines.len() > 1) {
@@ -167,8 +169,9 @@ impl Lines {
         Ok(lines.into())
     }
 
-    /// Converts again from the mark before a line, and gives the lines from it on as long as `take` wants more.
-    async fn read(&self, spool: &Spool, from: u64, mut take: impl FnMut(Line) -> bool) -> io::Result<()> {
+    /// Converts again from the mark before the first line, and gives the lines from it on as long as `take` wants more.
+    async fn read(&self, spool: &Spool, wanted: Wanted, mut take: impl FnMut(Line) -> bool) -> io::Result<()> {
+        let Wanted { from, before, .. } = wanted;
         let (mark, end, is_finished) = {
             let index = self.index.lock().await;
             (index.before(from), index.converter.at(), index.is_finished)
@@ -178,6 +181,7 @@ impl Lines {
         while converter.at() < end && goes_on {
             let bytes = spool.read(converter.at(), end).await?;
             converter.feed(&bytes, &mut |ready| {
+                goes_on &= ready.mark.number < before;
                 if goes_on && ready.mark.number >= from {
                     goes_on = take(ready.line());
                 }
@@ -186,7 +190,7 @@ impl Lines {
         }
         if is_finished && goes_on {
             converter.finish(&mut |ready| {
-                if ready.mark.number >= from {
+                if (from..before).contains(&ready.mark.number) {
                     take(ready.line());
                 }
             });

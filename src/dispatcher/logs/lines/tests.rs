@@ -39,7 +39,7 @@ impl Log {
 }
 
 fn wanted(from: u64, count: usize) -> Wanted {
-    Wanted { from, count, cost: usize::MAX }
+    Wanted { from, before: u64::MAX, count, cost: usize::MAX }
 }
 
 fn texts(lines: &[Line]) -> Vec<String> {
@@ -71,13 +71,30 @@ async fn a_window_anywhere_in_a_log_has_its_lines_and_their_colours() {
 async fn what_costs_too_much_is_left_out_at_the_far_end() {
     let log = Log::new();
     log.say("0123456789".repeat(10) + "\n" + &"short\n".repeat(10)).await;
-    let cheap = Wanted { from: 1, count: 100, cost: 500 };
+    let cheap = Wanted { cost: 500, ..wanted(1, 100) };
     let first = log.lines().from(&log.spool, cheap).await.unwrap();
     let last = log.lines().last(&log.spool, cheap).await.unwrap();
     assert!((2..6).contains(&first.len()) && first[0].number == 1, "{first:?}");
     assert!((2..6).contains(&last.len()) && last.last().unwrap().number == 11, "{last:?}");
     let nothing = Wanted { cost: 0, ..cheap };
     assert_eq!(log.lines().from(&log.spool, nothing).await.unwrap().len(), 1, "one at least, so that readers go on");
+}
+
+#[tokio::test]
+async fn what_comes_while_a_window_is_read_takes_no_line_out_of_it() {
+    let log = Log::new();
+    let lines = |range: std::ops::Range<u64>| range.map(|n| format!("line {n}\n")).collect::<String>();
+    let reach = log.say(lines(1..601)).await;
+    log.say(lines(601..2_000) + "the last").await;
+    log.spool.advance(Stage::Sealed);
+    log.grow().await;
+    let asked = Wanted { before: reach, ..wanted(101, 500) };
+    let numbers = |lines: Vec<Line>| lines.iter().map(|line| line.number).collect::<Vec<_>>();
+    let expected: Vec<u64> = (101..601).collect();
+    assert_eq!(numbers(log.lines().last(&log.spool, asked).await.unwrap()), expected);
+    assert_eq!(numbers(log.lines().from(&log.spool, asked).await.unwrap()), expected);
+    let but_one = Wanted { before: 2_000, ..wanted(1_999, 5) };
+    assert_eq!(numbers(log.lines().last(&log.spool, but_one).await.unwrap()), [1_999], "nor one that ended last");
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::known::Known;
 use crate::dispatcher::logs::{LogWindow, WindowAsk, window};
@@ -47,7 +49,10 @@ impl Logs {
 async fn read(app: &SharedApp, known: &Known, ask: WindowAsk) -> Option<LogWindow> {
     Some(match tokio::time::timeout(WITHIN, window(app, known, &ask)).await {
         Ok(Ok(log)) => log,
+        Ok(Err(problem)) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            LogWindow::not_now(known, problem.sentence)
+        }
         Ok(Err(problem)) => LogWindow::nothing(problem.sentence),
-        Err(_elapsed) => LogWindow::nothing("the log did not come in time; its own page has more patience"),
+        Err(_elapsed) => LogWindow::not_now(known, "the log did not come in time; its own page has more patience"),
     })
 }
