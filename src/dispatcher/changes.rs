@@ -2,7 +2,7 @@
 //! somebody waits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -64,6 +64,7 @@ impl Changes {
 async fn keep_listing(app: SharedApp) {
     let mut since: Option<Index> = None;
     while !app.changes.is_left() {
+        let read_at = Instant::now();
         let read = tokio::select! {
             () = app.shutdown.cancelled() => return,
             // The registry's own wait has a margin; a connection that died silently has none.
@@ -71,11 +72,14 @@ async fn keep_listing(app: SharedApp) {
         };
         match read {
             Ok(Ok(read)) => {
-                let list = OpenList::new(read);
-                let index = list.index;
-                // An index that goes back means that the registry was restored: begin anew.
-                since = if since.is_some_and(|since| index < since) { None } else { Some(index) };
-                app.changes.newest.send_replace(Some(Arc::new(list)));
+                let list = OpenList::new(read_at, read);
+                // An index that goes back: the registry was restored, or has forgotten what was deleted. The next read
+                // says which one it is now.
+                let is_back = since.is_some_and(|since| list.index < since);
+                since = if is_back { None } else { Some(list.index) };
+                if !is_back {
+                    app.changes.newest.send_replace(Some(Arc::new(list)));
+                }
                 tokio::time::sleep(LISTS_APART).await;
             }
             Ok(Err(error)) => {

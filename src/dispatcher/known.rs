@@ -22,6 +22,11 @@ const REMEMBERED: usize = 4096;
 /// read the list once in this time, however many he tries.
 const OPEN_LIST_FOR: Duration = Duration::from_secs(1);
 
+/// How old a list of open changes may be that is taken for the present one since its index is the same. Consul forgets
+/// after 15 minutes that something was deleted; then a folder's index goes back to that of the newest that is left, and may
+/// be one that it had before.
+const SAME_FOR: Duration = Duration::from_secs(300);
+
 /// What there is of a build in the registry.
 #[derive(Debug, Clone)]
 pub(crate) enum Tracked {
@@ -77,18 +82,26 @@ pub(crate) struct KnownBuilds {
 #[derive(Debug)]
 pub(crate) struct OpenList {
     pub(crate) index: Index,
+    /// When the read began.
+    read_at: Instant,
     changes: Vec<(ClaimId, Stored<Record>)>,
 }
 
 impl OpenList {
-    pub(crate) fn new((index, changes): (Index, Vec<(ClaimId, Stored<Record>)>)) -> Self {
-        Self { index, changes }
+    /// What a read found that began at `read_at`.
+    pub(crate) fn new(read_at: Instant, (index, changes): (Index, Vec<(ClaimId, Stored<Record>)>)) -> Self {
+        Self { index, read_at, changes }
+    }
+
+    /// Whether nothing has changed since, where the index now is this one.
+    fn is_same(&self, index: Index, now: Instant) -> bool {
+        self.index == index && now.saturating_duration_since(self.read_at) < SAME_FOR
     }
 }
 
 impl Default for OpenList {
     fn default() -> Self {
-        Self::new((Index(0), Vec::new()))
+        Self::new(Instant::now(), (Index(0), Vec::new()))
     }
 }
 
@@ -127,11 +140,12 @@ impl KnownBuilds {
     pub(crate) async fn open(&self, app: &App, since: Instant) -> Result<Arc<OpenList>, RegistryError> {
         let read = async |before: Option<Arc<OpenList>>| {
             if let Some(before) = before
-                && app.registry.open_index().await? == before.index
+                && before.is_same(app.registry.open_index().await?, Instant::now())
             {
                 return Ok(before);
             }
-            Ok(Arc::new(OpenList::new(app.registry.watch_open(None, Duration::ZERO).await?)))
+            let read_at = Instant::now();
+            Ok(Arc::new(OpenList::new(read_at, app.registry.watch_open(None, Duration::ZERO).await?)))
         };
         self.open.get(since, read).await
     }
@@ -282,5 +296,19 @@ pub(crate) fn of_done(build: &BuildId, claim: &ClaimId, done: Done) -> Known {
         private: done.private,
         tracked: Tracked::Done(Box::new(done)),
         kept: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_comes_again_later_is_no_sign_that_nothing_has_changed() {
+        let read_at = Instant::now();
+        let list = OpenList::new(read_at, (Index(7), Vec::new()));
+        assert!(list.is_same(Index(7), read_at + SAME_FOR / 2));
+        assert!(!list.is_same(Index(8), read_at));
+        assert!(!list.is_same(Index(7), read_at + SAME_FOR), "what was deleted since may be forgotten");
     }
 }

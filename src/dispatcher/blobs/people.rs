@@ -141,7 +141,14 @@ pub(crate) async fn file(
         member::search(pieces, &wanted, found_to, &to);
     });
     let size = found.await.map_err(|_lost| Problem::unavailable("the archive could not be looked through"))??;
-    let stream = futures_util::stream::unfold(bytes, |mut bytes| async move { Some((bytes.recv().await?, bytes)) });
+    let passed = app.metrics.passing(BlobKind::Artifact, Direction::Out);
+    let stream = futures_util::stream::unfold((bytes, passed), |(mut bytes, passed)| async move {
+        let piece = bytes.recv().await?;
+        if let Ok(bytes) = &piece {
+            passed.inc_by(bytes.len() as u64);
+        }
+        Some((piece, (bytes, passed)))
+    });
     Ok(saved(Body::from_stream(stream), &safe_name(path.rsplit('/').next().unwrap_or_default()), size))
 }
 

@@ -47,15 +47,19 @@ pub(crate) async fn latest(
     let repo: RepoUrl = query.repo()?;
     let git_ref = query.git_ref()?;
     let config = access::config_of(&app, repo.sent()).await.map_err(|error| registry_down(&error))?;
-    let sees_private = config.is_some_and(|config| credentials.reads(&app, &config));
+    // What is not configured has the store asked nothing, whoever makes names up.
+    let config = config.ok_or_else(none)?;
+    let sees_private = credentials.reads(&app, &config);
     let asked = Asked { repo: &repo, git_ref: &git_ref, flavor: query.flavor.as_deref(), sees_private };
-    let found = history::latest(&app, &asked).await?.ok_or_else(|| {
-        let sentence = "no build of this branch is known, or a credential is needed to see it: check repo, branch and \
-                        flavor; a tag is given as ref=refs/tags/…";
-        Problem::new(StatusCode::NOT_FOUND, sentence)
-    })?;
+    let found = history::latest(&app, &asked).await?.ok_or_else(none)?;
     let location = HeaderValue::try_from(path(&app, &found)).map_err(|_odd| Problem::not_found())?;
     Ok((StatusCode::FOUND, [(LOCATION, location), (VARY, HeaderValue::from_static("cookie"))]).into_response())
+}
+
+fn none() -> Problem {
+    let sentence = "no build of this branch is known, or a credential is needed to see it: check repo, branch and \
+                    flavor; a tag is given as ref=refs/tags/…";
+    Problem::new(StatusCode::NOT_FOUND, sentence)
 }
 
 /// The path only, as a reader behind a tunnel has another host than `ALBATROS_URL`.

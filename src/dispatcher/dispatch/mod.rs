@@ -4,8 +4,6 @@
 
 mod handed;
 
-use std::time::Instant;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -74,20 +72,6 @@ pub(crate) async fn advance(
             return Ok(Advanced::Elsewhere(Box::new(stored)));
         }
     }
-    let began = Instant::now();
-    let advanced = to_child(app, claim, stored, config).await?;
-    if let Advanced::Dispatched(_) = advanced {
-        app.metrics.dispatch_seconds.observe(began.elapsed().as_secs_f64());
-    }
-    Ok(advanced)
-}
-
-async fn to_child(
-    app: &App,
-    claim: &ClaimId,
-    stored: Stored<Record>,
-    config: &RepoConfig,
-) -> Result<Advanced, AdvanceError> {
     let shape = builder(app, &stored.value).await?;
     let fitted = fit(&stored.value, &shape, config)?;
     let grant = grant(app, claim, &stored.value, config)?;
@@ -260,7 +244,11 @@ async fn name_child(
         }
         let record = Record { phase: Phase::Dispatched, build: Some(build.clone()), ..stored.value };
         match app.registry.update(claim, &record, stored.index, None).await.map_err(passing)? {
-            Written::Yes(_) => return Ok(Advanced::Dispatched(build)),
+            // Who writes it counts it: others may have tried the same, before and now.
+            Written::Yes(_) => {
+                app.metrics.dispatched(&record);
+                return Ok(Advanced::Dispatched(build));
+            }
             Written::Conflict | Written::LeaseLost => {}
         }
         match app.registry.open(claim).await.map_err(passing)? {

@@ -26,6 +26,9 @@ pub(crate) use table::Table;
 /// All names are looked at so often while things end and somebody asks: what ended while nobody saw it open, and before
 /// something else that was seen, is missing for so long.
 const LIST_EVERY: Duration = Duration::from_secs(3);
+/// They are looked at after so long even where the folder's index is the same: Consul forgets after 15 minutes that
+/// something was deleted, and then the index goes back to one that it had before.
+const SAME_FOR: Duration = Duration::from_secs(300);
 /// Single records that are read at once.
 const READS: usize = 16;
 /// More that are not known, and all are read again.
@@ -49,6 +52,8 @@ struct State {
     /// Of the newest change among the ended ones when all their names were last read.
     listed: Index,
     listed_at: Instant,
+    /// When the names were last read, and not the index alone.
+    named_at: Instant,
     is_whole: bool,
     /// What is there and cannot be read: of another version.
     unread: HashSet<ClaimId>,
@@ -111,11 +116,12 @@ impl Ended {
             return Ok(true);
         }
         self.read(registry, left).await?;
-        if index == state.listed {
+        if index == state.listed && state.named_at.elapsed() < SAME_FOR {
             state.listed_at = Instant::now();
         } else if state.listed_at.elapsed() >= LIST_EVERY || !self.is_explained(index) {
+            let now = Instant::now();
             match self.list(registry, &mut state.unread).await? {
-                Some(listed) => (state.listed, state.listed_at) = (listed, Instant::now()),
+                Some(listed) => (state.listed, state.listed_at, state.named_at) = (listed, Instant::now(), now),
                 None => {
                     *kept = Some(self.read_all(registry, open).await?);
                     return Ok(true);
@@ -135,6 +141,7 @@ impl Ended {
 
     /// Everything, in parts, so that never all of it is in memory as it is stored.
     async fn read_all(&self, registry: &Registry, open: &OpenList) -> Result<State, RegistryError> {
+        let named_at = Instant::now();
         let listed = registry.done_index().await?;
         let mut table = Table::default();
         for part in Part::all() {
@@ -152,6 +159,7 @@ impl Ended {
             open_index: open.index,
             listed,
             listed_at: Instant::now(),
+            named_at,
             is_whole: true,
             unread,
         })

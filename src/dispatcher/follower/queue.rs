@@ -181,8 +181,11 @@ impl Course {
         Ok(Progress::Sending)
     }
 
-    /// Has the metrics tell for how long the forge does not know.
+    /// Has the metrics tell for how long the forge does not know. What is private is not counted.
     fn owe(&mut self, wish: &Status) {
+        if self.stored.value.private {
+            return;
+        }
         let ended = self.stored.value.finished.filter(|_| wish.last);
         let unposted = &self.shared.app.metrics.unposted;
         self.queue.unposted.get_or_insert_with(|| unposted.begin(ended.unwrap_or_else(Timestamp::now)));

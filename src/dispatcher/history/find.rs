@@ -20,7 +20,7 @@ const READS: usize = 16;
 
 /// Bounds what is asked of the store.
 #[derive(Debug)]
-pub(crate) struct Turns(Semaphore);
+pub(crate) struct Turns(pub(super) Semaphore);
 
 impl Default for Turns {
     fn default() -> Self {

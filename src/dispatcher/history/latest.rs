@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::find::{Seen, list_in};
+use super::find::{Seen, Turns, list_in};
 use crate::api::store::{Store, StoreError};
 use crate::dispatcher::App;
 use crate::dispatcher::ended::{Ended, Table};
@@ -66,16 +66,21 @@ pub(crate) async fn latest(app: &App, asked: &Asked<'_>) -> Result<Option<Latest
     let theirs = open.iter().filter(|(_, stored)| asked.is_open(&stored.value));
     let newest = theirs.max_by_key(|(_, stored)| stored.value.created);
     let newest = newest.map(|(claim, stored)| Latest::open(claim, &stored.value));
-    let ended = among(done, app.store.as_ref(), asked).await?;
+    let ended = among(done, app.store.as_ref().map(|store| (store, &app.turns)), asked).await?;
     Ok(newest.into_iter().chain(ended).max_by_key(|one| one.created))
 }
 
-/// Among those that the registry knows; else among those that the store knows.
-async fn among(ended: &Ended, store: Option<&Store>, asked: &Asked<'_>) -> Result<Option<Latest>, StoreError> {
+/// Among those that the registry knows; else among those that the store knows, once it is our turn to ask it.
+async fn among(
+    ended: &Ended,
+    store: Option<(&Store, &Turns)>,
+    asked: &Asked<'_>,
+) -> Result<Option<Latest>, StoreError> {
     if let Some(latest) = asked.newest(&ended.table()) {
         return Ok(Some(latest));
     }
-    let Some(store) = store else { return Ok(None) };
+    let Some((store, turns)) = store else { return Ok(None) };
+    let _turn = turns.0.acquire().await;
     let count = ended.table().all().len();
     let known = Seen { count, has: &|claim| ended.table().claim(claim).is_some() };
     let older = list_in(store, None, known, 1, |story| asked.is_ended(&story.done)).await?;
@@ -148,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_outcome_of_a_ref_is_known_for_long() {
-        let store = Store::memory();
+        let (store, turns) = (Store::memory(), Turns::default());
         let old = [done(1, Outcome::Success), done(2, Outcome::Expired), done(3, Outcome::Success)];
         for one in &old {
             kept(&store, one).await;
@@ -158,12 +163,15 @@ mod tests {
         kept(&store, &other).await;
         let repo: RepoUrl = REPO.parse().unwrap();
         let main = Asked { repo: &repo, git_ref: "refs/heads/main", flavor: None, sees_private: true };
-        let ask = async |known: &[(ClaimId, Done)]| among(&Ended::with(known), Some(&store), &main).await.unwrap();
+        let ask =
+            async |known: &[(ClaimId, Done)]| among(&Ended::with(known), Some((&store, &turns)), &main).await.unwrap();
         assert_eq!(ask(&[]).await.unwrap().claim, old[2].0);
         let known = [done(5, Outcome::Expired), done(6, Outcome::Expired)];
         assert_eq!(ask(&known).await.unwrap().outcome, Some(Outcome::Expired));
         assert_eq!(
-            among(&Ended::default(), Some(&store), &Asked { git_ref: "refs/heads/none", ..main }).await.unwrap(),
+            among(&Ended::default(), Some((&store, &turns)), &Asked { git_ref: "refs/heads/none", ..main })
+                .await
+                .unwrap(),
             None
         );
         assert_eq!(among(&Ended::default(), None, &main).await.unwrap(), None);

@@ -49,7 +49,7 @@ pub(crate) struct Metrics {
     /// Seconds from a delivery's first byte to its answer.
     pub(crate) hook_seconds: Histogram,
     /// Seconds from a claim that may go on to a build's id in its record.
-    pub(crate) dispatch_seconds: Histogram,
+    dispatch_seconds: Histogram,
     builds: Family<OutcomeLabel, Counter>,
     queue_seconds: Histogram,
     prepare_seconds: Histogram,
@@ -200,6 +200,14 @@ impl Metrics {
             if let (Some(part), Some(until)) = (part, step.until) {
                 part.observe(seconds(step.from, until));
             }
+        }
+    }
+
+    /// A build has its child, and that is written down. What is private is not counted.
+    pub(crate) fn dispatched(&self, record: &Record) {
+        if !record.private {
+            let since = record.let_through.or(record.approved).unwrap_or(record.created);
+            self.dispatch_seconds.observe(seconds(since, Timestamp::now()));
         }
     }
 
