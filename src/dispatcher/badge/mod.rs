@@ -5,6 +5,7 @@
 mod picture;
 mod shelf;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{Query, State};
@@ -16,19 +17,23 @@ use sha2::{Digest as _, Sha256};
 use utoipa::IntoParams;
 
 use self::picture::{Standing, picture};
+use super::SharedApp;
 use super::access::Credentials;
 use super::answer::Problem;
 use super::history::{self, Asked, LatestError};
-use super::{App, SharedApp};
 use crate::api::forge::Forge;
 use crate::domain::id::Flavor;
 use crate::domain::repo_url::RepoUrl;
 use crate::registry::{Entry, Found};
 
 pub(crate) use shelf::Badges;
+use shelf::Which;
 
 /// How long a badge may take to be found out; a page is waiting for its pictures.
 const WITHIN: Duration = Duration::from_secs(3);
+/// How long it is looked for after that, so that who asks next is told: a server that has just started reads all that has
+/// ended first.
+const FOUND_WITHIN: Duration = Duration::from_secs(120);
 /// How long the forge may take of that to name its default branch.
 const NAMED_WITHIN: Duration = Duration::from_secs(2);
 /// Where no forge says which branch is the default one.
@@ -92,7 +97,13 @@ struct Seen {
 
 const NOTHING: Seen = Seen { standing: Standing::Unknown, kept: PRIVATE };
 
-async fn seen(app: &App, credentials: &Credentials, repo: &str, branch: Option<&str>, flavor: Option<&Flavor>) -> Seen {
+async fn seen(
+    app: &SharedApp,
+    credentials: &Credentials,
+    repo: &str,
+    branch: Option<&str>,
+    flavor: Option<&Flavor>,
+) -> Seen {
     // What cannot be read is not known; who shows a badge can do nothing about it.
     let Ok(url) = repo.parse::<RepoUrl>() else { return NOTHING };
     let Ok(Entry::Found(found)) = app.registry.entry(&url).await else { return NOTHING };
@@ -100,23 +111,59 @@ async fn seen(app: &App, credentials: &Credentials, repo: &str, branch: Option<&
     if found.config.private == Some(true) && !sees_private {
         return NOTHING;
     }
-    let ask = Ask { app, found: &found, url: &url, flavor, sees_private };
-    match tokio::time::timeout(WITHIN, ask.standing(branch)).await {
-        Ok(Standing::Unknown) | Err(_) => NOTHING,
-        Ok(standing) => Seen { standing, kept: if sees_private { PRIVATE } else { PUBLIC } },
+    let ask = Ask { app: SharedApp::clone(app), found: *found, url, flavor: flavor.cloned(), sees_private };
+    match found_out(ask, branch).await {
+        Standing::Unknown => NOTHING,
+        standing => Seen { standing, kept: if sees_private { PRIVATE } else { PUBLIC } },
+    }
+}
+
+/// What is known, or found out in time. What takes longer is found out all the same, for who asks next.
+async fn found_out(ask: Ask, branch: Option<&str>) -> Standing {
+    if branch.is_some_and(|branch| branch.len() > BRANCH_MOST) {
+        return Standing::Unknown;
+    }
+    let app = SharedApp::clone(&ask.app);
+    let which = ask.which(branch);
+    if let Some(standing) = app.badges.standing(&which, Instant::now()) {
+        return standing;
+    }
+    let Ok(place) = Arc::clone(&app.badges.places).try_acquire_owned() else { return Standing::Unknown };
+    let (branch, asked) = (branch.map(str::to_owned), which.clone());
+    let finding = async move {
+        let _place = place;
+        let standing = tokio::time::timeout(FOUND_WITHIN, ask.standing(branch.as_deref())).await;
+        let standing = standing.unwrap_or(Standing::Unknown);
+        ask.app.badges.keep_standing(asked, standing, Instant::now());
+        standing
+    };
+    let finding = tokio::spawn(app.shutdown.clone().run_until_cancelled_owned(finding));
+    match tokio::time::timeout(WITHIN, finding).await {
+        Ok(found) => found.ok().flatten().unwrap_or(Standing::Unknown),
+        Err(_elapsed) => {
+            app.badges.keep_slow(which, Instant::now());
+            Standing::Unknown
+        }
     }
 }
 
 /// The badge of a repository that is configured.
-struct Ask<'a> {
-    app: &'a App,
-    found: &'a Found,
-    url: &'a RepoUrl,
-    flavor: Option<&'a Flavor>,
+struct Ask {
+    app: SharedApp,
+    found: Found,
+    url: RepoUrl,
+    flavor: Option<Flavor>,
     sees_private: bool,
 }
 
-impl Ask<'_> {
+impl Ask {
+    /// Without a branch: of the default one.
+    fn which(&self, branch: Option<&str>) -> Which {
+        let flavor = self.flavor.as_ref().map(|flavor| flavor.as_str().to_owned());
+        let git_ref = branch.map_or_else(String::new, |branch| format!("refs/heads/{branch}"));
+        (self.url.canonical().to_owned(), git_ref, flavor, self.sees_private)
+    }
+
     async fn standing(&self, branch: Option<&str>) -> Standing {
         if let Some(branch) = branch {
             return self.of_branch(branch).await;
@@ -134,27 +181,20 @@ impl Ask<'_> {
     }
 
     async fn of_branch(&self, branch: &str) -> Standing {
-        if branch.len() > BRANCH_MOST {
-            return Standing::Unknown;
-        }
-        let flavor = self.flavor.map(|flavor| flavor.as_str().to_owned());
-        let which = (self.url.canonical().to_owned(), format!("refs/heads/{branch}"), flavor, self.sees_private);
+        let which = self.which(Some(branch));
         let badges = &self.app.badges;
-        if let Some(standing) = badges.standing(&which, Instant::now()) {
-            return standing;
-        }
         let Ok(_turn) = badges.turns.acquire().await else { return Standing::Unknown };
         // Others may have waited for the same.
-        if let Some(standing) = badges.standing(&which, Instant::now()) {
+        if let Some(standing) = badges.found(&which, Instant::now()) {
             return standing;
         }
         let asked = Asked {
-            repo: self.url,
+            repo: &self.url,
             git_ref: &which.1,
-            flavor: self.flavor.map(Flavor::as_str),
+            flavor: self.flavor.as_ref().map(Flavor::as_str),
             sees_private: self.sees_private,
         };
-        match history::latest(self.app, &asked).await {
+        match history::latest(&self.app, &asked).await {
             Ok(latest) => {
                 let standing = latest.map_or(Standing::Unknown, |latest| Standing::of(latest.outcome.as_ref()));
                 badges.keep_standing(which, standing, Instant::now());

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
@@ -11,6 +11,8 @@ use super::picture::Standing;
 
 /// How old a standing may be.
 const STANDING_FOR: Duration = Duration::from_secs(5);
+/// How long nothing is said of what was not found out in time, unless it is by then.
+const SLOW_FOR: Duration = Duration::from_secs(60);
 /// How long the forge's word on a default branch holds.
 const DEFAULT_FOR: Duration = Duration::from_secs(600);
 /// How long it is not asked again after it has not answered.
@@ -20,29 +22,54 @@ const REMEMBERED: usize = 512;
 /// Look-ups at once: one may read much of the history.
 const AT_ONCE: usize = 2;
 
-/// Which badge: repository (canonical), ref, flavor, and whether private builds count.
+/// Badges at once that are being found out, for some longer than anybody waits.
+const PLACES: usize = 32;
+
+/// Which badge: repository (canonical), ref (empty: the default branch), flavor, and whether private builds count.
 pub(super) type Which = (String, String, Option<String>, bool);
 
 /// Only of repositories that are configured.
 #[derive(Debug)]
 pub(crate) struct Badges {
     standings: Newest<Which, Standing>,
+    slow: Newest<Which, ()>,
     defaults: Newest<String, Option<String>>,
     pub(super) turns: Semaphore,
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Default for Badges {
     fn default() -> Self {
-        Self { standings: Newest::default(), defaults: Newest::default(), turns: Semaphore::new(AT_ONCE) }
+        Self {
+            standings: Newest::default(),
+            slow: Newest::default(),
+            defaults: Newest::default(),
+            turns: Semaphore::new(AT_ONCE),
+            places: Arc::new(Semaphore::new(PLACES)),
+        }
     }
 }
 
 impl Badges {
+    /// What was found out of late; unknown, while it takes longer than anybody waits.
     pub(super) fn standing(&self, which: &Which, now: Instant) -> Option<Standing> {
+        self.found(which, now).or_else(|| self.slow.get(which, now).map(|()| Standing::Unknown))
+    }
+
+    /// What was found out of late.
+    pub(super) fn found(&self, which: &Which, now: Instant) -> Option<Standing> {
         self.standings.get(which, now)
     }
 
+    /// Nobody waits for this one any more.
+    pub(super) fn keep_slow(&self, which: Which, now: Instant) {
+        if self.found(&which, now).is_none() {
+            self.slow.keep(which, (), now + SLOW_FOR, now);
+        }
+    }
+
     pub(super) fn keep_standing(&self, which: Which, standing: Standing, now: Instant) {
+        self.slow.forget(&which);
         self.standings.keep(which, standing, now + STANDING_FOR, now);
     }
 
@@ -76,6 +103,10 @@ impl<K: Hash + Eq, V: Clone> Newest<K, V> {
         kept.get(key).filter(|(until, _)| now < *until).map(|(_, value)| value.clone())
     }
 
+    fn forget(&self, key: &K) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
     fn keep(&self, key: K, value: V, until: Instant, now: Instant) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= REMEMBERED {
@@ -104,6 +135,19 @@ mod tests {
         badges.keep_default("r", None, begun);
         assert_eq!(badges.default_branch("r", begun), Some(None));
         assert_eq!(badges.default_branch("r", begun + NO_DEFAULT_FOR), None);
+    }
+
+    #[test]
+    fn what_was_not_found_out_in_time_is_unknown_until_it_is() {
+        let (badges, begun) = (Badges::default(), Instant::now());
+        badges.keep_slow(which(1), begun);
+        assert_eq!(badges.standing(&which(1), begun), Some(Standing::Unknown));
+        assert_eq!(badges.found(&which(1), begun), None, "who is finding it out goes on");
+        badges.keep_standing(which(1), Standing::Passing, begun);
+        assert_eq!(badges.standing(&which(1), begun), Some(Standing::Passing));
+        assert_eq!(badges.standing(&which(1), begun + STANDING_FOR), None);
+        badges.keep_slow(which(2), begun);
+        assert_eq!(badges.standing(&which(2), begun + SLOW_FOR), None);
     }
 
     #[test]
