@@ -106,8 +106,7 @@ async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<
     let ended = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
     let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
     let wanted = Wanted::of(query);
-    let theirs = entries.iter().filter(|found| credentials.reads(app, &found.config));
-    let sight = Sight(theirs.map(|found| found.repo.as_str()).collect());
+    let sight = Sight::of(app, credentials, &entries);
     let most = query.most();
     let mut views = of_open(app, &wanted, (&open, &Waits::of(&open, &entries)), &sight, most);
     let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();

@@ -16,7 +16,7 @@ pub(crate) use latest::latest;
 pub(crate) use list::{ListQuery, list};
 pub(super) use one::forgotten;
 pub(crate) use one::{one, one_by_claim};
-pub(crate) use wanted::Wanted;
+pub(crate) use wanted::{Sight, Wanted};
 
 /// The build's id from its two path segments.
 pub(crate) fn build_id((builder, child): (String, String)) -> Result<BuildId, Problem> {

@@ -4,18 +4,26 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::list::ListQuery;
+use crate::dispatcher::App;
+use crate::dispatcher::access::Credentials;
 use crate::dispatcher::ended::{Row, Table};
 use crate::dispatcher::view::BuildView;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Done, Record};
 use crate::domain::repo_url::RepoUrl;
+use crate::registry::Found;
 
 /// The repositories whose private builds a caller may see.
 #[derive(Debug)]
-pub(super) struct Sight<'a>(pub(super) HashSet<&'a str>);
+pub(crate) struct Sight<'a>(HashSet<&'a str>);
 
-impl Sight<'_> {
-    pub(super) fn takes(&self, private: bool, repo: Option<&str>) -> bool {
+impl<'a> Sight<'a> {
+    pub(crate) fn of(app: &App, credentials: &Credentials, entries: &'a [Found]) -> Self {
+        let theirs = entries.iter().filter(|found| credentials.reads(app, &found.config));
+        Self(theirs.map(|found| found.repo.as_str()).collect())
+    }
+
+    pub(crate) fn takes(&self, private: bool, repo: Option<&str>) -> bool {
         !private || repo.is_some_and(|repo| self.0.contains(repo))
     }
 }
@@ -56,12 +64,25 @@ impl<'a> Wanted<'a> {
         self.takes_state(view.state) && self.takes_any_state_of(view)
     }
 
-    pub(super) fn takes_record(&self, record: &Record) -> bool {
+    pub(crate) fn takes_record(&self, record: &Record) -> bool {
         let words = (Some(record.flavor.as_str()), Some(record.event.as_str()), Some(record.sender.login.as_str()));
         self.canonical.as_ref().is_none_or(|wanted| record.canonical == *wanted)
             && self.git_ref.as_ref().is_none_or(|wanted| record.git_ref == *wanted)
             && self.takes_words(words, record.parent.is_some())
             && self.query.before.is_none_or(|before| record.created < before)
+    }
+
+    /// The same of an ended one, its state included.
+    pub(crate) fn takes_row(&self, row: &Row) -> bool {
+        self.canonical.as_ref().is_none_or(|wanted| row.canonical() == wanted)
+            && self.takes_row_of_repo(row)
+            && self.query.before.is_none_or(|before| row.created() < before)
+    }
+
+    fn takes_row_of_repo(&self, row: &Row) -> bool {
+        self.git_ref.as_ref().is_none_or(|wanted| row.git_ref() == wanted)
+            && self.takes_state(row.outcome().word())
+            && self.takes_words((Some(row.flavor()), Some(row.event().as_str()), row.sender()), row.is_job())
     }
 
     fn takes_words(&self, words: (Option<&str>, Option<&str>, Option<&str>), is_job: bool) -> bool {
@@ -89,12 +110,8 @@ impl<'a> Wanted<'a> {
         };
         let until = self.query.before.map(|before| rows.partition_point(|row| row.created() < before));
         let rows = rows.get(..until.unwrap_or(rows.len())).unwrap_or_default();
-        let is_wanted = |row: &&Arc<Row>| {
-            self.git_ref.as_ref().is_none_or(|wanted| row.git_ref() == wanted)
-                && self.takes_state(row.outcome().word())
-                && self.takes_words((Some(row.flavor()), Some(row.event().as_str()), row.sender()), row.is_job())
-                && sight.takes(row.is_private(), Some(row.repo()))
-        };
+        let is_wanted =
+            |row: &&Arc<Row>| self.takes_row_of_repo(row) && sight.takes(row.is_private(), Some(row.repo()));
         let theirs = rows.iter().rev().filter(is_wanted).filter_map(|row| row.shown());
         theirs.filter(|(claim, _)| !is_open(claim)).take(most).collect()
     }

@@ -261,7 +261,7 @@ impl Row {
         Hex::of(claim.as_str())
     }
 
-    pub(super) fn canonical(&self) -> &str {
+    pub(crate) fn canonical(&self) -> &str {
         &self.origin.canonical
     }
 

@@ -157,10 +157,14 @@ impl Table {
         among(&self.by_ref, |row| (row.canonical(), row.git_ref()).cmp(&(canonical, git_ref)))
     }
 
-    /// At most `most` of those whose index is above `index`, in its order.
-    pub(crate) fn above(&self, index: Index, most: usize) -> &[Arc<Row>] {
+    /// Those whose index is above `index`, in its order.
+    pub(crate) fn above(&self, index: Index) -> &[Arc<Row>] {
         let from = self.by_index.partition_point(|row| row.index() <= index);
-        let rows = self.by_index.get(from..).unwrap_or_default();
-        rows.get(..most.min(rows.len())).unwrap_or_default()
+        self.by_index.get(from..).unwrap_or_default()
+    }
+
+    /// Whether a change has ended since an open record of it was written: then what is newer is here.
+    pub(crate) fn is_newer(&self, id: &ClaimId, open: Index) -> bool {
+        self.claim(id).is_some_and(|row| row.index() > open)
     }
 }

@@ -110,7 +110,8 @@ impl Feed {
 #[derive(Debug, Default)]
 struct Last {
     open: HashMap<ClaimId, (Index, &'static str)>,
-    index: Option<Index>,
+    /// Whether it has been told where it stands.
+    has_begun: bool,
 }
 
 async fn run(app: SharedApp) {
@@ -136,7 +137,7 @@ async fn run(app: SharedApp) {
 /// Tells what is new in a list of open changes, and what has ended.
 async fn turn(app: &App, open: &Arc<OpenList>, last: &mut Last) -> Result<(), RegistryError> {
     let feed = &app.events.feed;
-    let is_first = last.index.is_none();
+    let is_first = !last.has_begun;
     if is_first {
         app.known.ended().take_fresh();
     }
@@ -145,9 +146,10 @@ async fn turn(app: &App, open: &Arc<OpenList>, last: &mut Last) -> Result<(), Re
     if is_first && !is_whole {
         return Ok(());
     }
-    let fresh = app.known.ended().take_fresh();
-    let is_anew = !is_first && (fresh.is_anew || last.index.is_some_and(|before| open.index < before));
     let entries = app.registry.entries().await?;
+    let fresh = app.known.ended().take_fresh();
+    // Not by the index of the open ones: that goes back too when Consul forgets what was deleted.
+    let is_anew = !is_first && fresh.is_anew;
     let mut new = open_changes(app, open, &entries, last, is_first || is_anew);
     for row in &fresh.rows {
         let Some((claim, done)) = row.shown() else { continue };
@@ -156,9 +158,9 @@ async fn turn(app: &App, open: &Arc<OpenList>, last: &mut Last) -> Result<(), Re
     }
     let now: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
     last.open.retain(|claim, _| now.contains(claim));
-    last.index = Some(open.index);
-    let before = feed.stand.borrow().as_ref().map(|stand| stand.whole).filter(|_| !is_anew);
-    let whole = if is_whole { open.index } else { before.unwrap_or(Index(0)) };
+    last.has_begun = true;
+    let before = feed.stand.borrow().as_ref().map(|stand| stand.whole);
+    let whole = before.map_or(open.index, |before| whole(before, open.index, is_whole, is_anew));
     feed.stand.send_replace(Some(Stand { open: Arc::clone(open), whole }));
     // Nobody listens: nothing is lost.
     if is_anew {
@@ -178,6 +180,15 @@ async fn turn(app: &App, open: &Arc<OpenList>, last: &mut Last) -> Result<(), Re
     Ok(())
 }
 
+/// Up to where nothing is missing. It goes back only where the registry was restored.
+fn whole(before: Index, open: Index, is_whole: bool, is_anew: bool) -> Index {
+    match (is_anew, is_whole) {
+        (true, _) => before.min(open),
+        (false, true) => before.max(open),
+        (false, false) => before,
+    }
+}
+
 /// The open changes that are another than they were, or `silently` none, with what is remembered of them.
 fn open_changes(app: &App, open: &OpenList, entries: &[Found], last: &mut Last, silently: bool) -> Vec<Change> {
     let begun = Instant::now();
@@ -185,7 +196,9 @@ fn open_changes(app: &App, open: &OpenList, entries: &[Found], last: &mut Last, 
     let mut new = Vec::new();
     for (claim, stored) in open.iter() {
         let was = last.open.get(claim).copied();
-        if was.is_some_and(|(index, _)| index == stored.index) {
+        // A list of ended ones may be newer than this one of open ones: the end is not taken back.
+        let is_over = || app.known.ended().table().is_newer(claim, stored.index);
+        if was.is_some_and(|(index, _)| index == stored.index) || is_over() {
             continue;
         }
         let waits = waits.get_or_insert_with(|| Waits::of(open, entries));
@@ -201,30 +214,22 @@ fn open_changes(app: &App, open: &OpenList, entries: &[Found], last: &mut Last, 
 }
 
 impl Change {
-    fn of(index: Index, view: BuildView, was: Option<&'static str>) -> Self {
+    pub(super) fn of(index: Index, view: BuildView, was: Option<&'static str>) -> Self {
         let event = frame::rest("build", &view);
         Self { index, view, was, event }
     }
 }
 
-/// At most `most` changes above an index, as they stand now, in the order of their indexes.
-pub(super) async fn above(app: &App, stand: &Stand, index: Index, most: usize) -> Result<Vec<Change>, RegistryError> {
-    let entries = app.registry.entries().await?;
-    let open = &stand.open;
-    let waits = Waits::of(open, &entries);
-    let mut theirs: Vec<_> = open.iter().filter(|(_, stored)| stored.index > index).collect();
-    theirs.sort_by_key(|(_, stored)| stored.index);
-    let rows = app.known.ended().table().above(index, most).to_vec();
-    let of_open = theirs.into_iter().take(most).map(|(claim, stored)| {
-        let record = &stored.value;
-        Change::of(stored.index, BuildView::of_record(app, claim, record, &waits.glance(claim, record)), None)
-    });
-    let of_done = rows.iter().filter_map(|row| {
-        let (claim, done) = row.shown()?;
-        Some(Change::of(row.index(), BuildView::of_done(app, &claim, &done), None))
-    });
-    let mut all: Vec<Change> = of_open.chain(of_done).collect();
-    all.sort_by_key(|change| change.index);
-    all.truncate(most);
-    Ok(all)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn up_to_where_nothing_is_missing_goes_back_only_after_a_restore() {
+        let told = |before, open, is_whole, is_anew| whole(Index(before), Index(open), is_whole, is_anew).0;
+        assert_eq!(told(7, 9, true, false), 9);
+        assert_eq!(told(7, 9, false, false), 7);
+        assert_eq!(told(9, 4, true, false), 9, "what was deleted has been forgotten");
+        assert_eq!(told(9, 4, true, true), 4);
+    }
 }

@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::feed::{Change, Feed, News, above};
+use super::again::{Missed, above};
+use super::feed::{Change, Feed, News, Stand};
 use super::frame;
 use super::stream::{answer, last_event_id};
 use crate::dispatcher::SharedApp;
@@ -23,8 +24,6 @@ use crate::registry::{Index, RegistryError};
 
 /// How long a reader waits until all is read for the first time.
 const FIRST_WITHIN: Duration = Duration::from_secs(30);
-/// What is told again is read in pieces of so many.
-const PIECE: usize = 100;
 
 /// Where a reader begins that has read nothing yet.
 #[derive(Debug, Serialize)]
@@ -55,12 +54,15 @@ pub(crate) async fn of_list(
     };
     match last_event_id(headers) {
         Some(last) => {
-            let newest = newest(app).await.map_err(|error| registry_down(&error))?;
-            // From before the registry was restored: it means nothing any more.
-            reader.told = if last > newest { Index(0) } else { last };
-            reader.again = Some(reader.told);
+            let newest = newest(app).await.map_err(|error| registry_down(&error))?.max(stand.whole);
+            // From before the registry was restored, or from when it knew more of what was deleted.
+            if last > newest {
+                reader.tell_now(&stand);
+            } else {
+                (reader.told, reader.again) = (last, Some(last));
+            }
         }
-        None => reader.due.push_back(frame::event(stand.whole, "now", &Now { index: stand.whole.0 })),
+        None => reader.tell_now(&stand),
     }
     let events = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
@@ -116,18 +118,33 @@ impl Reader {
     /// The next piece of what is above an index. None: it cannot be read, and the reader is to come back.
     async fn tell_again(&mut self, from: Index) -> Option<()> {
         let stand = self.app.events.feed.stand().await?;
-        let changes = above(&self.app, &stand, from, PIECE).await;
+        let missed = {
+            let _turn = self.app.events.turns.acquire().await.ok()?;
+            above(&self.app, &stand, from, &self.query, &self.credentials).await
+        };
         let told = |error| tracing::warn!(error = &error as &dyn std::error::Error, "a list could not be told again");
-        let changes = changes.map_err(told).ok()?;
-        self.again = changes.last().map(|change| change.index);
+        let (changes, rest) = match missed.map_err(told).ok()? {
+            Missed::Piece(changes, rest) => (changes, rest),
+            Missed::TooMuch => {
+                self.tell_now(&stand);
+                return Some(());
+            }
+        };
+        self.again = rest;
         for change in &changes {
             // Beyond that something older may still come.
             self.told = change.index.min(stand.whole).max(self.told);
-            if self.takes(change).await {
-                self.due.push_back(frame::with_id(self.told, &change.event));
-            }
+            self.due.push_back(frame::with_id(self.told, &change.event));
         }
+        // Thousands may come back at once; others have their turn in between.
+        tokio::task::yield_now().await;
         Some(())
+    }
+
+    /// Where it is to begin: with the list as it is now.
+    fn tell_now(&mut self, stand: &Stand) {
+        (self.told, self.again) = (stand.whole, None);
+        self.due.push_back(frame::event(stand.whole, "now", &Now { index: stand.whole.0 }));
     }
 
     /// Whether the list shows it, or did. A right that is taken away is so at once.

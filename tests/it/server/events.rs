@@ -178,13 +178,16 @@ async fn what_is_private_is_told_to_its_readers_only_and_only_as_long_as_they_ar
 }
 
 #[tokio::test]
-async fn after_a_restore_everything_is_told_anew() {
+async fn an_id_that_means_nothing_any_more_is_answered_by_now_and_nothing_is_replayed() {
     let world = World::new().await;
     let serve = world.serve().await;
     push_and_end(&world, &serve, 2).await;
     world.all_done(1).await;
     let mut ahead = Reader::open(&serve, "/builds", None, Some("999999999")).await;
-    ends(&mut ahead, &[commit(2)]).await;
+    assert_eq!(ahead.next().await.unwrap().name, "now");
+    push_and_end(&world, &serve, 3).await;
+    assert_eq!(ahead.next().await.unwrap().text("commit"), commit(3), "what was before is not told");
+    ends(&mut ahead, &[commit(3)]).await;
     let listed: Value = serde_json::from_str(&json_list(&serve).await).unwrap();
     let build = listed[0]["build"].as_str().unwrap().to_owned();
     let mut one = Reader::open(&serve, &format!("/builds/{build}"), None, Some("999999999")).await;
