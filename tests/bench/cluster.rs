@@ -125,9 +125,18 @@ impl Cluster {
 
     /// `POST /v1/job/<builder>/dispatch`, without Albatros.
     pub(crate) async fn dispatch(&self, builder: &str) -> anyhow::Result<String> {
+        self.dispatch_for(builder, &[]).await
+    }
+
+    /// The same as the child of a claim.
+    pub(crate) async fn dispatch_claimed(&self, builder: &str, claim: &str) -> anyhow::Result<String> {
+        self.dispatch_for(builder, &[("idempotency_token", claim)]).await
+    }
+
+    async fn dispatch_for(&self, builder: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
         let meta = json!({ "REPO_URL": REPO, "COMMIT": "0".repeat(40), "BRANCH": "main", "FLAVOR": "default" });
         let order = json!({ "Meta": meta });
-        let answer = self.nomad(Method::POST, &["v1", "job", builder, "dispatch"], &[], Some(&order)).await?;
+        let answer = self.nomad(Method::POST, &["v1", "job", builder, "dispatch"], query, Some(&order)).await?;
         let answer = answer.json::<Value>()?;
         let id = answer.get("DispatchedJobID").and_then(Value::as_str).map(ToOwned::to_owned);
         id.context("Nomad names no child")

@@ -114,7 +114,7 @@
   let waitingPart = null;
   let isDue = false;
   let summaryAt = Date.now();
-  let isWaitTold = false; // in the note
+  let isWaitTold = note.textContent !== ""; // in the note
   let isOver = false;
   let retry = 2000;
 
