@@ -68,7 +68,8 @@ async fn on_nomad(cluster: &mut Cluster, report: &mut Report) -> anyhow::Result<
     let last = children.last().context("no child")?;
     let (parent, child) = last.rsplit_once('/').context("no child's name")?;
     let path = format!("/builds/{}/{child}", parent.replace('/', "%2F"));
-    compare(report, (&server, &path, "one build"), || cluster.read(last)).await?;
+    compare(report, (&server, &path, "one build, against Nomad's list of 50"), || cluster.listed(&theirs)).await?;
+    compare(report, (&server, &path, "one build, against Nomad's one job"), || cluster.read(last)).await?;
     let open = format!("/builds/claim/{}", claim(BUILDS));
     readers(report, &server, &open).await
 }
