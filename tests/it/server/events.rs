@@ -186,8 +186,12 @@ async fn an_id_that_means_nothing_any_more_is_answered_by_now_and_nothing_is_rep
     let mut ahead = Reader::open(&serve, "/builds", None, Some("999999999")).await;
     assert_eq!(ahead.next().await.unwrap().name, "now");
     push_and_end(&world, &serve, 3).await;
-    assert_eq!(ahead.next().await.unwrap().text("commit"), commit(3), "what was before is not told");
-    ends(&mut ahead, &[commit(3)]).await;
+    let next = ahead.next().await.unwrap();
+    assert_eq!(next.text("commit"), commit(3), "what was before is not told");
+    // Begun and ended between two lists, it is told once.
+    if next.data["ended"] != true {
+        ends(&mut ahead, &[commit(3)]).await;
+    }
     let listed: Value = serde_json::from_str(&json_list(&serve).await).unwrap();
     let build = listed[0]["build"].as_str().unwrap().to_owned();
     let mut one = Reader::open(&serve, &format!("/builds/{build}"), None, Some("999999999")).await;
