@@ -51,8 +51,12 @@ impl Reader {
         Self { answer, buffer: String::new(), last: last.map(ToOwned::to_owned) }
     }
 
-    /// The next event; none where the stream has ended, or was cut.
+    /// The next event; none where the stream has ended, or was cut. Comments that keep it open are none.
     pub(crate) async fn next(&mut self) -> Option<Event> {
+        timeout(PATIENCE, self.read()).await.expect("an event or an end")
+    }
+
+    async fn read(&mut self) -> Option<Event> {
         loop {
             while let Some(at) = self.buffer.find("\n\n") {
                 let block: String = self.buffer.drain(..at + 2).collect();
@@ -60,8 +64,7 @@ impl Reader {
                     return Some(event);
                 }
             }
-            let more = timeout(PATIENCE, self.answer.chunk()).await.expect("an event or an end");
-            let more = more.ok().flatten()?;
+            let more = self.answer.chunk().await.ok().flatten()?;
             self.buffer.push_str(std::str::from_utf8(&more).unwrap());
         }
     }
