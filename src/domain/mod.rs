@@ -61,3 +61,4 @@ pub mod trigger;
 pub mod trust;
 pub mod turn;
 pub mod verify;
+pub mod vm;

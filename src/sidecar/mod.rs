@@ -17,6 +17,7 @@ mod saves;
 mod stops;
 mod trusted;
 mod vars;
+pub mod vm;
 pub mod watch;
 
 use said::{reasons, say};

@@ -1,0 +1,1 @@
+//! The task's process: one run of a machine.

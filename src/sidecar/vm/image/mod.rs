@@ -1,0 +1,1 @@
+//! Root filesystems and kernels, kept on the node by what they hold.

@@ -1,0 +1,1 @@
+//! Streams between host and guest, over one connection.
