@@ -25,10 +25,10 @@ pub(super) fn check(job: &Job, about: &About<'_>, found: &mut Found) {
             found.say(format!("{place}/privileged"), graded(task, "privileged", sentence, fix));
         }
         namespaces(group, task, &place, found);
-        if task.driver == "raw_exec" {
+        if task.driver == "raw_exec" && !in_machine(task) {
             let sentence =
                 format!("the task \"{}\" runs without any separation, as the user of Nomad's agent", task.name);
-            let fix = "set driver = \"docker\" or \"exec\"; --trusted-only where only trusted builds reach it";
+            let fix = "set driver = \"docker\" or \"exec\", or run `albatros vm` in place of `albatros exec`; --trusted-only where only trusted builds reach it";
             let finding = graded(task, "raw-exec", sentence, fix);
             let finding =
                 if about.trusted_only { Finding::warning("raw-exec", finding.sentence, finding.fix) } else { finding };
@@ -95,7 +95,8 @@ fn namespaces(group: &Group, task: &Task, place: &str, found: &mut Found) {
         let fix = "set network_mode = \"none\", or a network of docker's that closes internal addresses";
         found.say(format!("{place}/network_mode"), Finding::warning("host-network", &sentence, fix));
     }
-    let leaves = task.env.get("ALBATROS_NETWORK").and_then(Value::as_str) == Some("none");
+    // A machine has no network, or one of its own from which the node's loopback is out of reach.
+    let leaves = in_machine(task) || task.env.get("ALBATROS_NETWORK").and_then(Value::as_str) == Some("none");
     let own =
         group.networks.iter().any(|network| network.mode.as_deref().is_some_and(|mode| !matches!(mode, "" | "host")));
     if ON_THE_NODE.contains(&task.driver.as_str()) && !leaves && !own {
@@ -108,6 +109,18 @@ fn namespaces(group: &Group, task: &Task, place: &str, found: &mut Found) {
         ];
         found.say_of(places, Finding::warning("host-network", &sentence, fix));
     }
+}
+
+/// Whether the script is in a microVM: the task runs `albatros vm` itself, none of its other verbs and no shell.
+fn in_machine(task: &Task) -> bool {
+    let entrypoint = texts(task.config.get("entrypoint"));
+    let command = task.config.get("command").and_then(Value::as_str);
+    let words: Vec<&str> = entrypoint.into_iter().chain(command).chain(texts(task.config.get("args"))).collect();
+    let [program, "vm", flags @ ..] = words.as_slice() else {
+        return false;
+    };
+    let named = program.rsplit('/').next() == Some("albatros");
+    named && flags.first().is_none_or(|flag| flag.starts_with("--") && *flag != "--")
 }
 
 fn on(value: &Value) -> bool {

@@ -184,6 +184,19 @@ fn where_only_trusted_builds_come_credentials_are_no_more_than_noted() {
 }
 
 #[test]
+fn a_script_in_a_machine_is_apart_whatever_the_driver() {
+    let named = |to: &str| -> Vec<&'static str> {
+        let text = with("driver = \"docker\" # executor", "driver = \"raw_exec\"").replacen("\"exec\"]", to, 1);
+        checked(&text).iter().map(|finding| finding.name).collect()
+    };
+    assert_eq!(named("\"vm\"]"), [""; 0]);
+    assert_eq!(named("\"vm\", \"--network\", \"user\"]"), [""; 0]);
+    for other in ["\"exec\"]", "\"exec\", \"vm\"]", "\"vm\", \"keep\", \"--\", \"sh\"]", "\"vm\", \"--\", \"sh\"]"] {
+        assert!(named(other).contains(&"raw-exec"), "{other}: {:?}", named(other));
+    }
+}
+
+#[test]
 fn what_the_cluster_knows_is_part_of_it() {
     let policy = |task: &str| Policy { name: "deploy".to_owned(), group: String::new(), task: task.to_owned() };
     let named = |cluster: &Cluster| -> Vec<&'static str> {
