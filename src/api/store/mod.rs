@@ -5,41 +5,38 @@
 
 mod error;
 mod files;
+mod list;
+mod object;
 mod s3;
 mod settings;
 mod upload;
 
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use object_store::aws::AmazonS3;
 use object_store::path::Path;
 use object_store::signer::{SignedUrlOptions, Signer as _};
-use object_store::{
-    GetResult, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use reqwest::Method;
-use tokio_util::io::ReaderStream;
 use url::Url;
 
 use super::meter::{Callee, Meter};
-use crate::domain::place::{Folder, Key};
+use crate::domain::place::Key;
 
 pub use error::StoreError;
+pub use list::Listed;
+pub use object::{Meta, Object};
 pub use settings::{S3Keys, S3Settings, StoreAddress, StoreAddressError, StoreSettings};
 pub use upload::Upload;
 
 use files::Files;
+use object::{found, pieces};
 
 /// A small thing is there or not within this; a stream goes on as long as bytes do.
 const WITHIN: Duration = Duration::from_secs(30);
-/// What is read of a file at once: each time costs a turn of another thread.
-const PIECE: usize = 256 << 10;
 
 /// A store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,40 +56,6 @@ enum Kind {
     },
     #[cfg(test)]
     Memory,
-}
-
-/// What is known of an object without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meta {
-    /// Bytes.
-    pub size: u64,
-    /// When it was written.
-    pub modified: Timestamp,
-}
-
-/// An object in a list.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
-    /// Its key, as it stands there: anybody may have put it there.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// When it was written.
-    pub modified: Timestamp,
-}
-
-/// An object and its bytes.
-pub struct Object {
-    /// What is known of it.
-    pub meta: Meta,
-    /// Its bytes, once.
-    pub bytes: BoxStream<'static, Result<Bytes, StoreError>>,
-}
-
-impl std::fmt::Debug for Object {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Object").field("meta", &self.meta).finish_non_exhaustive()
-    }
 }
 
 impl Store {
@@ -233,57 +196,6 @@ impl Store {
             .transpose()
     }
 
-    /// At most `most` objects of a folder behind `after`, in the order of their keys.
-    ///
-    /// # Errors
-    /// See [`StoreError`].
-    pub async fn list(&self, folder: &Folder, after: Option<&Key>, most: usize) -> Result<Vec<Listed>, StoreError> {
-        self.there().await?;
-        let mut all = self.walk_from(folder, after);
-        let mut first = BinaryHeap::new();
-        let sorted = matches!(self.kind, Kind::S3 { .. });
-        // Silence of the store is the reader's to end; of files the whole folder has to be seen.
-        while let Some(one) = tokio::time::timeout(WITHIN, all.next()).await.map_err(|_late| StoreError::Late)? {
-            first.push(one?);
-            if first.len() > most {
-                first.pop();
-                if sorted {
-                    break;
-                }
-            }
-        }
-        Ok(first.into_sorted_vec())
-    }
-
-    /// All objects of a folder, those of one folder below it together. A store that falls silent ends it.
-    #[must_use]
-    pub fn walk(&self, folder: &Folder) -> BoxStream<'static, Result<Listed, StoreError>> {
-        let next = |mut all: BoxStream<'static, Result<Listed, StoreError>>| async move {
-            match tokio::time::timeout(WITHIN, all.next()).await {
-                Ok(None) => None,
-                Ok(Some(one)) => Some((one, all)),
-                Err(_late) => Some((Err(StoreError::Late), futures_util::stream::empty().boxed())),
-            }
-        };
-        futures_util::stream::unfold(self.walk_from(folder, None), next).boxed()
-    }
-
-    fn walk_from(&self, folder: &Folder, after: Option<&Key>) -> BoxStream<'static, Result<Listed, StoreError>> {
-        let prefix = self.below(folder.as_str());
-        let found = match after {
-            Some(after) => self.objects.list_with_offset(Some(&prefix), &self.path(after)),
-            None => self.objects.list(Some(&prefix)),
-        };
-        let root = self.prefix.clone();
-        let listed = move |one: Result<ObjectMeta, object_store::Error>| {
-            let one = one?;
-            let below = one.location.as_ref().strip_prefix(root.as_ref()).unwrap_or_default();
-            let Meta { size, modified } = Meta::of(&one)?;
-            Ok(Listed { key: below.trim_start_matches('/').to_owned(), size, modified })
-        };
-        found.map(listed).boxed()
-    }
-
     /// Deletes an object; one that is not there is fine.
     ///
     /// # Errors
@@ -387,37 +299,8 @@ pub enum Signed {
     Put,
 }
 
-impl Meta {
-    fn of(meta: &ObjectMeta) -> Result<Self, StoreError> {
-        let modified = Timestamp::from_millisecond(meta.last_modified.timestamp_millis());
-        Ok(Self { size: meta.size, modified: modified.map_err(|error| StoreError::Strange(Box::new(error)))? })
-    }
-}
-
 async fn within<T>(call: impl Future<Output = Result<T, object_store::Error>>) -> Result<T, StoreError> {
     Ok(tokio::time::timeout(WITHIN, call).await.map_err(|_late| StoreError::Late)??)
-}
-
-/// That something is not there is an answer.
-fn found<T>(answer: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-    match answer {
-        Ok(it) => Ok(Some(it)),
-        Err(StoreError::Missing) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// The bytes of what was found. A file's own stream would come in pieces of 8 KiB.
-fn pieces(found: GetResult) -> BoxStream<'static, Result<Bytes, StoreError>> {
-    match found.payload {
-        GetResultPayload::File(file, _path) => {
-            let mut file = tokio::fs::File::from_std(file);
-            file.set_max_buf_size(PIECE);
-            let pieces = ReaderStream::with_capacity(file, PIECE);
-            pieces.map(|one| one.map_err(StoreError::from)).boxed()
-        }
-        GetResultPayload::Stream(pieces) => pieces.map(|one| one.map_err(StoreError::from)).boxed(),
-    }
 }
 
 #[cfg(test)]
