@@ -24,6 +24,7 @@ use crate::domain::id::{ClaimId, JobName};
 use crate::domain::outcome::Verdict;
 use crate::domain::record::{Phase, Record};
 use crate::domain::report::Report;
+use crate::registry::Stored;
 
 /// How old a list of open changes may be in which a build's jobs are looked up for its page.
 const JOBS_SHOWN_FOR: Duration = Duration::from_secs(1);
@@ -135,43 +136,56 @@ pub(crate) async fn one_by_claim(
     if Form::of(&headers) == Form::Events {
         return events::of_claim(&app, &claim, credentials, &headers).await;
     }
-    let (mut view, known, held) = match app.registry.open(&claim).await.map_err(|error| registry_down(&error))? {
-        Some(stored) => {
-            let record = &stored.value;
-            shown_by_claim(&app, &claim, (record.private, &record.repo), &credentials).await?;
-            let verdict = match (&record.phase, &record.build) {
-                (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
-                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => {
-                    waits::glance(&app, &claim, record).await.map_err(|error| registry_down(&error))?
-                }
-                (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
-                    verdict::of_open(&app, &claim, build, record.stop.as_ref()).await?
-                }
-            };
-            let view = BuildView {
-                jobs: jobs(&app, &record.jobs, Of::Open).await,
-                ..BuildView::of_record(&app, &claim, record, &verdict)
-            };
-            let held = matches!(record.phase, Phase::Held).then(|| Box::new(record.clone()));
-            (view, record.build.clone().map(|build| known::of_open(&build, &claim, stored)), held)
-        }
-        None => {
-            let done = app.registry.done(&claim).await.map_err(|error| registry_down(&error))?;
-            let story = match done {
-                Some(done) => Story { claim: claim.clone(), done, report: None },
-                None => forgotten(&app, &claim).await?,
-            };
-            shown_by_claim(&app, &claim, (story.done.private, &story.done.repo), &credentials).await?;
-            let jobs = jobs(&app, &story.done.jobs, Of::Ended).await;
-            let view = BuildView { report: story.report, jobs, ..BuildView::of_done(&app, &claim, &story.done) };
-            (view, story.done.build.clone().map(|build| known::of_done(&build, &claim, story.done)), None)
-        }
+    let open = app.registry.open(&claim).await.map_err(|error| registry_down(&error))?;
+    let mut shown = match open {
+        Some(stored) => of_open(&app, &claim, stored, &credentials).await?,
+        None => of_ended(&app, &claim, &credentials).await?,
     };
-    if view.report.is_none() {
-        view.report = report(&app, Some(&claim)).await;
+    if shown.view.report.is_none() {
+        shown.view.report = report(&app, Some(&claim)).await;
     }
     let viewer = Viewer { credentials: &credentials, visitor: &visitor, headers: &headers };
-    show(&app, Shown { view, known, held }, viewer).await
+    show(&app, shown, viewer).await
+}
+
+/// A change that is not over, or not reported yet.
+async fn of_open(
+    app: &SharedApp,
+    claim: &ClaimId,
+    stored: Stored<Record>,
+    credentials: &Credentials,
+) -> Result<Shown, Problem> {
+    let record = &stored.value;
+    shown_by_claim(app, claim, (record.private, &record.repo), credentials).await?;
+    let verdict = match (&record.phase, &record.build) {
+        (Phase::Ended { outcome }, _) => Verdict::Ended(outcome.clone()),
+        (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, None) => {
+            waits::glance(app, claim, record).await.map_err(|error| registry_down(&error))?
+        }
+        (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
+            verdict::of_open(app, claim, build, record.stop.as_ref()).await?
+        }
+    };
+    let view = BuildView {
+        jobs: jobs(app, &record.jobs, Of::Open).await,
+        ..BuildView::of_record(app, claim, record, &verdict)
+    };
+    let held = matches!(record.phase, Phase::Held).then(|| Box::new(record.clone()));
+    let known = record.build.clone().map(|build| known::of_open(&build, claim, stored));
+    Ok(Shown { view, known, held })
+}
+
+/// One that is over, as the registry knows it, or the store.
+async fn of_ended(app: &SharedApp, claim: &ClaimId, credentials: &Credentials) -> Result<Shown, Problem> {
+    let story = match app.registry.done(claim).await.map_err(|error| registry_down(&error))? {
+        Some(done) => Story { claim: claim.clone(), done, report: None },
+        None => forgotten(app, claim).await?,
+    };
+    shown_by_claim(app, claim, (story.done.private, &story.done.repo), credentials).await?;
+    let jobs = jobs(app, &story.done.jobs, Of::Ended).await;
+    let view = BuildView { report: story.report, jobs, ..BuildView::of_done(app, claim, &story.done) };
+    let known = story.done.build.clone().map(|build| known::of_done(&build, claim, story.done));
+    Ok(Shown { view, known, held: None })
 }
 
 /// A change that only the store still knows.
