@@ -30,6 +30,7 @@ use crate::dispatcher::{App, SharedApp, events, history};
 use crate::domain::history::Story;
 use crate::domain::id::ClaimId;
 use crate::domain::record::Record;
+use crate::registry::Found;
 
 /// The query of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -80,11 +81,11 @@ pub(crate) async fn list(
     if Form::of(&headers) == Form::Events {
         return events::of_list(&app, query, credentials, &headers).await;
     }
-    let views = all(&app, &credentials, &query).await?;
+    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
+    let views = all(&app, &credentials, &entries, &query).await?;
     match Form::of(&headers) {
         Form::Json => return Ok(Json(views).into_response()),
         Form::Page => {
-            let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
             let listed = Listed { views: &views, entries: &entries, is_full: views.len() >= query.most() };
             return Ok(pages::list::show(&app, &visitor, &query.filters(), &listed));
         }
@@ -101,14 +102,18 @@ pub(crate) async fn list(
 }
 
 /// The builds that this caller may see and that the query takes: newest first.
-async fn all(app: &App, credentials: &Credentials, query: &ListQuery) -> Result<Vec<BuildView>, Problem> {
+async fn all(
+    app: &App,
+    credentials: &Credentials,
+    entries: &[Found],
+    query: &ListQuery,
+) -> Result<Vec<BuildView>, Problem> {
     let open = app.known.open(app, Instant::now()).await.map_err(|error| registry_down(&error))?;
     let ended = app.known.done(app, &open).await.map_err(|error| registry_down(&error))?;
-    let entries = app.registry.entries().await.map_err(|error| registry_down(&error))?;
     let wanted = Wanted::of(query);
-    let sight = Sight::of(app, credentials, &entries);
+    let sight = Sight::of(app, credentials, entries);
     let most = query.most();
-    let mut views = of_open(app, &wanted, (&open, &Waits::of(&open, &entries)), &sight, most);
+    let mut views = of_open(app, &wanted, (&open, &Waits::of(&open, entries)), &sight, most);
     let still_open: HashSet<&ClaimId> = open.iter().map(|(claim, _)| claim).collect();
     let rows = wanted.rows(&ended.table(), &sight, |claim| still_open.contains(claim), most);
     views.extend(rows.iter().map(|(claim, done)| BuildView::of_done(app, claim, done)));
