@@ -46,11 +46,14 @@ pub(super) async fn show(
     let (status, log) = match window(app, known, &WindowAsk::of(ask, lines, count)).await {
         Ok(log) => (StatusCode::OK, log),
         Err(problem) if problem.status == StatusCode::NOT_FOUND => return Err(problem),
+        Err(problem) if problem.status == StatusCode::SERVICE_UNAVAILABLE => {
+            (problem.status, LogWindow::not_now(known, problem.sentence))
+        }
         Err(problem) => (problem.status, LogWindow::nothing(problem.sentence)),
     };
     let has_store = app.store.is_some();
     let links = Links::new(app, known, ask, query.key.as_ref());
-    let is_at_end = log.next == log.reach && status == StatusCode::OK;
+    let is_at_end = log.next == log.reach;
     let mut groups = vec![links.tasks(has_controller(app, known).await), links.streams(has_store)];
     groups.extend(has_store.then(|| links.times()).flatten());
     groups.retain(|group| group.choices.len() > 1);

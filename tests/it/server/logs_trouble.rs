@@ -79,6 +79,15 @@ async fn more_logs_than_the_agent_can_bear_are_refused_in_time() {
     assert!(world.nomad.wire().open_connections() < 100, "{}", world.nomad.wire().open_connections());
     let push = world.push(&serve, "main", &commit(1), &commit(2)).await;
     assert_eq!(push.status, 200, "calls are on their own: {}", push.text);
+    let refused = builds.iter().zip(&answers).find(|(_, answer)| answer.status() == 503).unwrap().0;
+    let page = one
+        .get(format!("{}/builds/{refused}/log", serve.url))
+        .header("accept", "text/html")
+        .header("authorization", format!("Bearer {}", crate::fake::world::READER));
+    let page = page.send().await.unwrap();
+    assert_eq!(page.status(), 503);
+    let page = page.text().await.unwrap();
+    assert!(page.contains("data-log="), "its page goes on once there is room: {page}");
     drop(answers);
     for build in builds {
         world.nomad.exit(&build, 0);
