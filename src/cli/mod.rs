@@ -19,6 +19,7 @@ mod serve;
 pub mod settings;
 mod sidecar;
 mod table;
+mod vm;
 mod waiting;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -35,6 +36,7 @@ use repo::RepoArgs;
 use run::RunArgs;
 use serve::ServeArgs;
 use sidecar::SidecarArgs;
+use vm::VmArgs;
 
 /// A CI for people who run Nomad
 #[derive(Debug, Parser)]
@@ -58,6 +60,8 @@ enum Verb {
     Controller(ControllerArgs),
     /// In the executor task of a build: run .albatros, and check COMMIT out where nobody else has
     Exec(ExecArgs),
+    /// In the executor task of a build: the same in a virtual machine of its own
+    Vm(Box<VmArgs>),
     /// Beside the script of a build: keep its files below their limit
     Sidecar(SidecarArgs),
     /// The parent of a build on this machine; started by dev and run alone
@@ -128,6 +132,7 @@ pub fn main() -> Exit {
             }
         }),
         Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
+        Some(Verb::Vm(args)) => args.run(std::env::vars_os()),
         Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
         Some(Verb::Supervise(args)) => in_build(args.run(std::env::vars_os())),
         Some(Verb::Builder(verb)) => roles(async {
