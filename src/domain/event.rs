@@ -15,16 +15,19 @@ pub enum EventKind {
     Tag,
     /// A pull request was opened, reopened or pushed to.
     PullRequest,
+    /// A job of the forge's own workflows wants a runner.
+    WorkflowJob,
 }
 
 impl EventKind {
-    /// `push`, `tag` or `pull_request`.
+    /// `push`, `tag`, `pull_request` or `workflow_job`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",
             Self::Tag => "tag",
             Self::PullRequest => "pull_request",
+            Self::WorkflowJob => "workflow_job",
         }
     }
 }

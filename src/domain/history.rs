@@ -38,7 +38,10 @@ impl Story {
     /// Whether later builds of its ref may take what it left: a push or a tag that was built with success.
     #[must_use]
     pub fn is_green(&self) -> bool {
-        self.done.parent.is_none() && self.done.pull_request.is_none() && self.done.outcome == Outcome::Success
+        self.done.parent.is_none()
+            && self.done.runner.is_none()
+            && self.done.pull_request.is_none()
+            && self.done.outcome == Outcome::Success
     }
 }
 

@@ -49,6 +49,8 @@ pub mod repo_check;
 pub mod repo_url;
 pub mod report;
 pub mod runner;
+pub mod runner_wire;
+pub mod runners;
 pub mod secret;
 pub mod size;
 pub mod skip;

@@ -11,6 +11,7 @@ use super::job::{JobSpec, Parent};
 use super::outcome::{Outcome, Verdict};
 use super::placed::Placed;
 use super::report::TestCounts;
+use super::runners::Runner;
 use super::status::Posted;
 
 /// The version that this program writes; another one is left alone.
@@ -95,6 +96,9 @@ pub struct Record {
     /// What a job is to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<Box<JobSpec>>,
+    /// Of a runner for a forge's workflows. It has no status at the forge, and is no build of a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<Box<Runner>>,
     /// The jobs that it has started, with their claims.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<JobName, ClaimId>,
@@ -270,6 +274,9 @@ pub struct Done {
     /// Whose job it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// Of a runner for a forge's workflows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<Box<Runner>>,
     /// Of a job: SHA-256 (hex) of what it was to do, so that another one of its name is told from the same again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job_hash: Option<String>,
@@ -317,6 +324,7 @@ impl Done {
             tests: record.tests,
             trouble: record.trouble.clone(),
             parent: record.parent.clone(),
+            runner: record.runner.clone(),
             job_hash: record.job.as_deref().map(JobSpec::hash),
             needs: record.job.as_deref().map(|job| job.needs.clone()).unwrap_or_default(),
             jobs: record.jobs.clone(),

@@ -32,6 +32,7 @@ pub fn decide(change: &Change, config: &RepoConfig) -> Trust {
         (_, Some(PullOrigin::Gone)) => {
             return Trust::no("a pull request whose repository is gone is never trusted");
         }
+        (EventKind::WorkflowJob, None) => return Trust::no("a runner of a workflow is never trusted"),
         (EventKind::PullRequest, None) | (_, Some(PullOrigin::Branch)) => {
             return Trust::no("a pull request is never trusted");
         }

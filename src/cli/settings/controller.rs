@@ -87,7 +87,9 @@ fn facts(from: Source<'_>) -> Result<Facts, SettingsError> {
 }
 
 fn event(text: &str) -> Option<EventKind> {
-    [EventKind::Push, EventKind::Tag, EventKind::PullRequest].into_iter().find(|kind| kind.as_str() == text)
+    [EventKind::Push, EventKind::Tag, EventKind::PullRequest, EventKind::WorkflowJob]
+        .into_iter()
+        .find(|kind| kind.as_str() == text)
 }
 
 fn session(from: Source<'_>) -> Result<Result<SessionSettings, &'static str>, SettingsError> {

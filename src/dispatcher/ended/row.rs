@@ -15,6 +15,7 @@ use crate::domain::placed::Placed;
 use crate::domain::record::{Done, VERSION};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::report::TestCounts;
+use crate::domain::runners::Runner;
 use crate::registry::{Index, Stored};
 
 /// What many builds have in common.
@@ -42,6 +43,7 @@ struct Rest {
     tests: Option<TestCounts>,
     trouble: Option<String>,
     parent: Option<Parent>,
+    runner: Option<Box<Runner>>,
     jobs: BTreeMap<JobName, ClaimId>,
 }
 
@@ -120,6 +122,7 @@ impl Row {
             tests: done.tests,
             trouble: done.trouble.clone(),
             parent: done.parent.clone(),
+            runner: done.runner.clone(),
             jobs: done.jobs.clone(),
         };
         Some(Self {
@@ -181,6 +184,11 @@ impl Row {
         self.rest.as_ref().is_some_and(|rest| rest.parent.is_some())
     }
 
+    /// Whether it ran for a forge's workflow.
+    pub(crate) fn is_runner(&self) -> bool {
+        self.origin.event == EventKind::WorkflowJob
+    }
+
     pub(crate) fn claim(&self) -> Option<ClaimId> {
         self.claim.digits().parse().ok()
     }
@@ -226,6 +234,7 @@ impl Row {
             tests: rest.tests,
             trouble: rest.trouble.clone(),
             parent: rest.parent.clone(),
+            runner: rest.runner.clone(),
             job_hash: None,
             needs: Vec::new(),
             jobs: rest.jobs.clone(),

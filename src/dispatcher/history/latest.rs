@@ -91,19 +91,22 @@ impl Asked<'_> {
     fn is_open(&self, record: &Record) -> bool {
         record.canonical == self.repo.canonical()
             && record.parent.is_none()
+            && record.runner.is_none()
             && self.fits(&record.git_ref, record.flavor.as_str(), record.private)
     }
 
     fn is_ended(&self, done: &Done) -> bool {
         done.parent.is_none()
+            && done.runner.is_none()
             && self.fits(&done.git_ref, done.flavor.as_str(), done.private)
             && done.repo.parse::<RepoUrl>().is_ok_and(|repo| repo.canonical() == self.repo.canonical())
     }
 
     /// Only what is of this ref is looked at.
     fn newest(&self, table: &Table) -> Option<Latest> {
-        let mut theirs = table.of_ref(self.repo.canonical(), self.git_ref).iter().rev();
-        let newest = theirs.find(|row| !row.is_job() && self.fits(row.git_ref(), row.flavor(), row.is_private()))?;
+        let theirs = table.of_ref(self.repo.canonical(), self.git_ref).iter().rev();
+        let mut changes = theirs.filter(|row| !row.is_job() && !row.is_runner());
+        let newest = changes.find(|row| self.fits(row.git_ref(), row.flavor(), row.is_private()))?;
         newest.shown().map(|(claim, done)| Latest::ended(&claim, &done))
     }
 

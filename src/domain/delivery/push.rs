@@ -109,6 +109,7 @@ fn word(kind: EventKind) -> &'static str {
         EventKind::Push => "branch",
         EventKind::Tag => "tag",
         EventKind::PullRequest => "pull request",
+        EventKind::WorkflowJob => "workflow's job",
     }
 }
 
@@ -124,7 +125,7 @@ fn commit(push: &Push, kind: EventKind) -> Result<Option<Option<CommitSha>>, Del
         (EventKind::Tag, Some(None)) => return Ok(Some(None)),
         (EventKind::Tag, Some(Some(id))) => id,
         (EventKind::Push | EventKind::PullRequest, Some(Some(id))) if after.is_empty() => id,
-        (EventKind::Push | EventKind::PullRequest | EventKind::Tag, _) => after,
+        (EventKind::Push | EventKind::PullRequest | EventKind::Tag | EventKind::WorkflowJob, _) => after,
     };
     let sha = sha(id)?;
     Ok(if sha.is_zero() { None } else { Some(Some(sha)) })

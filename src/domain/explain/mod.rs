@@ -252,6 +252,7 @@ fn reason(change: &Change) -> String {
     match (change.kind, change.pull.as_ref()) {
         (EventKind::Push, _) => format!("branch {branch} was pushed at {commit} by {who}"),
         (EventKind::Tag, _) => format!("tag {branch} was pushed at {commit} by {who}"),
+        (EventKind::WorkflowJob, _) => format!("a job of a workflow at {commit} by {who}"),
         (EventKind::PullRequest, None) => format!("a pull request at {commit} by {who}"),
         (EventKind::PullRequest, Some(pull)) => {
             let from = match pull.origin {

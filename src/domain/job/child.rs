@@ -77,6 +77,7 @@ impl Child<'_> {
             session: None,
             parent: Some(Parent { claim: self.of.clone(), name: self.spec.name.clone() }),
             job: Some(Box::new(self.spec.clone())),
+            runner: None,
             jobs: BTreeMap::new(),
             jobs_bytes: 0,
             seen: None,

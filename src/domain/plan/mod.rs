@@ -122,6 +122,7 @@ pub fn plan(asked: &Asked<'_>) -> Planned {
     let policy = match change.kind {
         EventKind::Push | EventKind::Tag => PullPolicy::Build,
         EventKind::PullRequest => config.pull_requests,
+        EventKind::WorkflowJob => return Planned::Ignored("a workflow's job is no change to build".to_owned()),
     };
     if policy == PullPolicy::Ignore {
         return Planned::Ignored("the configuration ignores pull requests".to_owned());
@@ -261,6 +262,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         session: None,
         parent: None,
         job: None,
+        runner: None,
         jobs: BTreeMap::new(),
         jobs_bytes: 0,
         seen: None,

@@ -89,6 +89,7 @@ pub fn context(record: &Record) -> String {
         EventKind::Push => format!("Albatros {flavor}"),
         EventKind::Tag => format!("Albatros {flavor} (tag)"),
         EventKind::PullRequest => format!("Albatros {flavor} (pull request)"),
+        EventKind::WorkflowJob => format!("Albatros {flavor} (runner)"),
     }
 }
 

@@ -50,7 +50,7 @@ impl<'a> Range<'a> {
                 Some(Self::Push { git_ref: &record.git_ref, before: &record.before, commit: &record.commit })
             }
             (EventKind::PullRequest, Some(pull)) => Some(Self::Pull { number: pull.number, commit: &record.commit }),
-            (EventKind::PullRequest, None) | (EventKind::Tag, _) => None,
+            (EventKind::PullRequest, None) | (EventKind::Tag | EventKind::WorkflowJob, _) => None,
         }
     }
 }
