@@ -66,13 +66,13 @@ variable "network" {
 variable "dns" {
   type        = string
   default     = ""
-  description = "With user: the resolvers of the script, separated by commas; empty for those of the node."
+  description = "With user: the resolvers of the script, separated by spaces; empty for those of the node."
 }
 
 variable "deny" {
   type        = string
   default     = ""
-  description = "With user: what the script must not reach, as \"10.0.0.0/8,192.168.0.0/16\"."
+  description = "With user: what the script must not reach, as \"10.0.0.0/8 192.168.0.0/16\"."
 }
 
 variable "accel" {
