@@ -21,10 +21,14 @@ mod delivery;
 #[path = "../it/fake/mod.rs"]
 mod fake;
 mod hooks;
+#[expect(clippy::unwrap_used, reason = "of the tests: it fails by panicking")]
+#[path = "../live/vm/image.rs"]
+mod image;
 mod lists;
 mod load;
 mod local;
 mod logs;
+mod machine;
 mod peak;
 mod prepare;
 mod report;
@@ -37,8 +41,8 @@ use std::process::ExitCode;
 
 use report::Report;
 
-const SECTIONS: [&str; 9] =
-    ["start", "hooks", "script", "logs", "controller", "prepare", "archive", "artifact", "lists"];
+const SECTIONS: [&str; 10] =
+    ["start", "hooks", "script", "logs", "controller", "prepare", "archive", "artifact", "lists", "machine"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -80,6 +84,7 @@ async fn run(section: &str, report: &mut Report) -> anyhow::Result<()> {
         "archive" => archive::measure(report).await,
         "artifact" => artifact::measure(report).await,
         "lists" => lists::measure(report).await,
+        "machine" => machine::measure(report).await,
         _ => Ok(()),
     }
 }
