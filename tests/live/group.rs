@@ -124,11 +124,7 @@ impl Group {
         told.retain(|(name, _)| answers.iter().all(|(other, _)| other != name));
         told.extend(answers);
         let quoted = |value: &str| {
-            if value.starts_with(['[', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
-                value.to_owned()
-            } else {
-                format!("{value:?}")
-            }
+            if value.starts_with('[') || value.parse::<f64>().is_ok() { value.to_owned() } else { format!("{value:?}") }
         };
         let variables: Vec<String> = told.iter().map(|(name, value)| format!("{name} = {}\n", quoted(value))).collect();
         self.story.cluster.nomad.register(hcl, &variables.concat()).await;

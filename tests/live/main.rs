@@ -53,3 +53,4 @@ mod story;
 mod tree;
 mod turns;
 mod verdicts;
+mod vm;

@@ -29,8 +29,7 @@ pub(crate) struct KeepArgs {
 impl KeepArgs {
     /// Becomes the program.
     pub(crate) fn run(self) -> Exit {
-        let settings =
-            KeepSettings { parent: self.parent, mark: self.mark, user: self.user, command: self.command };
+        let settings = KeepSettings { parent: self.parent, mark: self.mark, user: self.user, command: self.command };
         complain(&host::keep(&settings), Exit::Code(host::NOT_STARTED))
     }
 }

@@ -156,7 +156,13 @@ fn noted(inner: &Inner, method: &Method, uri: &Uri, headers: &HeaderMap, token: 
     Ok(call)
 }
 
-async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn script(
+    State(inner): State<Arc<Inner>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let call = match noted(&inner, &method, &uri, &headers, TOKEN) {
         Ok(call) => call,
         Err(refusal) => return refusal,
@@ -169,6 +175,10 @@ async fn script(State(inner): State<Arc<Inner>>, method: Method, uri: Uri, heade
             (None, Some(text)) => ([(header::CONNECTION, "close")], text).into_response(),
             (None, None) => problem(403, "about:blank"),
         },
+        "POST /v1/machine" => {
+            inner.calls.send_modify(|calls| calls.push(format!("machine {}", String::from_utf8_lossy(&body))));
+            StatusCode::NO_CONTENT.into_response()
+        }
         "POST /v1/finish" if answers.finish_fails => problem(500, "about:blank"),
         "POST /v1/finish" => axum::Json(json!({"trouble": answers.trouble})).into_response(),
         _ => problem(404, "about:blank"),

@@ -1,0 +1,84 @@
+//! No network, or one from which the node's own loopback is out of reach.
+
+use std::process::Command;
+
+use axum::Router;
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use super::node::Node;
+use crate::minded::say;
+
+/// For documentation, so nobody's; this machine has it as long as a test runs.
+const ELSEWHERE: &str = "198.51.100.7";
+
+/// An address of this machine that is not of its loopback's range.
+#[derive(Debug)]
+struct Address;
+
+impl Address {
+    fn add(story: &str) -> Option<Self> {
+        if ip("add") {
+            return Some(Self);
+        }
+        say(&format!("SKIPPED {story}: no address can be added to this machine"));
+        None
+    }
+}
+
+impl Drop for Address {
+    fn drop(&mut self) {
+        ip("del");
+    }
+}
+
+fn ip(verb: &str) -> bool {
+    let status = Command::new("ip").args(["addr", verb, &format!("{ELSEWHERE}/32"), "dev", "lo"]).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A server that says where it is; gives its port.
+async fn server(address: &'static str) -> u16 {
+    let listener = TcpListener::bind((address, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(
+        async move { axum::serve(listener, Router::new().route("/", get(move || async move { address }))).await },
+    );
+    port
+}
+
+fn asks(urls: &[String]) -> String {
+    let ask = |url: &String| format!("wget -q -T 5 -O - {url} 2>/dev/null || echo nothing\necho\n");
+    format!("#!/bin/sh\n{}", urls.iter().map(ask).collect::<String>())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_network_there_is_none() {
+    let Some(node) = Node::begin("vm: no network").await else { return };
+    let port = server("127.0.0.1").await;
+    let script = asks(&[format!("http://10.0.2.2:{port}/"), format!("http://127.0.0.1:{port}/")]);
+    let ended = node.build(&format!("{script}ls /sys/class/net\n")).run().await;
+    assert_eq!((ended.code, ended.out()), (0, "nothing\n\nnothing\n\nlo\n"), "{}", ended.err);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_network_leads_out_and_not_to_the_nodes_loopback() {
+    let Some(node) = Node::begin("vm: user network").await else { return };
+    let Some(_address) = Address::add("vm: user network") else { return };
+    let (outside, inside) = (server(ELSEWHERE).await, server("127.0.0.1").await);
+    let urls = [
+        format!("http://{ELSEWHERE}:{outside}/"),
+        format!("http://10.0.2.2:{inside}/"),
+        format!("http://169.254.169.254:{inside}/"),
+    ];
+    let script = format!("{}cat /etc/resolv.conf | grep nameserver\n", asks(&urls));
+    let build = node.build(&script).flags(&["--network", "user", "--dns", "198.51.100.9"]);
+    let ended = build.run().await;
+    let expected = format!("{ELSEWHERE}\nnothing\n\nnothing\n\nnameserver 198.51.100.9\n");
+    assert_eq!((ended.code, ended.out()), (0, expected.as_str()), "{}", ended.err);
+
+    let build = node.build(&asks(&urls[..1])).flags(&["--network", "user", "--deny", "198.51.100.0/24"]);
+    let ended = build.run().await;
+    assert_eq!((ended.code, ended.out()), (0, "nothing\n\n"), "{}", ended.err);
+    node.nothing_is_left().await;
+}
