@@ -15,4 +15,4 @@
 pub mod guest;
 pub mod host;
 pub mod image;
-mod link;
+pub mod link;
