@@ -1,3 +1,5 @@
+use futures_util::StreamExt as _;
+
 use crate::domain::blob::BlobKind;
 use crate::domain::id::{BlobId, ClaimId, UploadId};
 use crate::domain::place::{self, BuildPlace, RepoPlace, Trust};
