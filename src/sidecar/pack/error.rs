@@ -84,6 +84,8 @@ pub(crate) enum Why {
     InTheWay,
     /// A sparse file as GNU tar writes it.
     Sparse,
+    /// More users and groups than so many, with it.
+    Owners(usize),
 }
 
 impl fmt::Display for Why {
@@ -107,17 +109,18 @@ impl fmt::Display for Why {
             Self::Depth(most) => write!(f, "lies deeper than {most} directories"),
             Self::Names => f.write_str("has too long names in it"),
             Self::InTheWay => f.write_str("cannot be put in place: something of another kind stands there"),
+            Self::Owners(most) => write!(f, "makes it files of more than {most} users and groups"),
             Self::Sparse => f.write_str("is packed as a sparse file, which is not read here"),
         }
     }
 }
 
 impl PackError {
-    pub(super) fn refused(name: &[u8], why: Why) -> Self {
+    pub(in crate::sidecar) fn refused(name: &[u8], why: Why) -> Self {
         Self::Refused { name: Name::of(name), why }
     }
 
-    pub(super) fn file(name: &[u8], doing: &'static str, source: impl Into<io::Error>) -> Self {
+    pub(in crate::sidecar) fn file(name: &[u8], doing: &'static str, source: impl Into<io::Error>) -> Self {
         Self::File { name: Name::of(name), doing, source: source.into() }
     }
 

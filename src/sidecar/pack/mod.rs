@@ -12,7 +12,7 @@
 mod beneath;
 mod digest;
 mod error;
-mod names;
+pub(in crate::sidecar) mod names;
 mod outgoing;
 mod pipe;
 mod read;
@@ -29,11 +29,11 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use error::Why;
-
 pub(crate) use digest::digest;
 pub(crate) use error::PackError;
+pub(in crate::sidecar) use error::Why;
 pub(crate) use outgoing::Selection;
+pub(in crate::sidecar) use read::{Kind, Member, Members};
 pub(crate) use unpack::Incoming;
 
 /// What is packed and unpacked at most.

@@ -15,7 +15,7 @@ const SHOWN: usize = 200;
 pub(crate) struct Name(String);
 
 impl Name {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    pub(in crate::sidecar) fn of(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(if bytes.is_empty() { b"." } else { bytes });
         let mut shown: String = text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         if text.chars().nth(SHOWN).is_some() {
@@ -32,7 +32,7 @@ impl fmt::Display for Name {
 }
 
 /// A relative path without `.` and `..`, its parts joined by single slashes; empty for the place itself.
-pub(super) fn plain(name: &[u8]) -> Result<Vec<u8>, PackError> {
+pub(in crate::sidecar) fn plain(name: &[u8]) -> Result<Vec<u8>, PackError> {
     let refused = |why| Err(PackError::refused(name, why));
     if name.contains(&0) {
         return refused(Why::Nul);
@@ -55,20 +55,20 @@ pub(super) fn plain(name: &[u8]) -> Result<Vec<u8>, PackError> {
 }
 
 /// The directory of a plain name, and the last part.
-pub(super) fn split(plain: &[u8]) -> (&[u8], &[u8]) {
+pub(in crate::sidecar) fn split(plain: &[u8]) -> (&[u8], &[u8]) {
     let at = plain.iter().rposition(|byte| *byte == b'/');
     let (above, last) = at.map_or((&[][..], plain), |at| plain.split_at_checked(at).unwrap_or_default());
     (above, last.strip_prefix(b"/").unwrap_or(last))
 }
 
 /// A name below a plain one.
-pub(super) fn join(above: &[u8], last: &[u8]) -> Vec<u8> {
+pub(in crate::sidecar) fn join(above: &[u8], last: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if above.is_empty() { b"" } else { b"/" };
     [above, slash, last].concat()
 }
 
 /// How many directories are above a plain name.
-pub(super) fn depth(plain: &[u8]) -> usize {
+pub(in crate::sidecar) fn depth(plain: &[u8]) -> usize {
     plain.iter().filter(|byte| **byte == b'/').count()
 }
 

@@ -22,30 +22,37 @@ const HEADERS: u64 = 4;
 
 /// Something in an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Member {
+pub(in crate::sidecar) struct Member {
     /// Its name as it stands there.
-    pub(super) path: Vec<u8>,
+    pub(in crate::sidecar) path: Vec<u8>,
     /// Of links: where they lead.
-    pub(super) link: Vec<u8>,
-    pub(super) kind: Kind,
-    pub(super) mode: u32,
-    pub(super) mtime: u64,
-    pub(super) size: u64,
+    pub(in crate::sidecar) link: Vec<u8>,
+    pub(in crate::sidecar) kind: Kind,
+    /// With the bits that give a program another user.
+    pub(in crate::sidecar) mode: u32,
+    pub(in crate::sidecar) uid: u32,
+    pub(in crate::sidecar) gid: u32,
+    pub(in crate::sidecar) mtime: u64,
+    pub(in crate::sidecar) size: u64,
 }
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::sidecar) enum Kind {
     Directory,
     File,
     Link,
     /// A second name of a file before it.
     Twin,
+    /// Of characters or blocks.
+    Device,
+    /// A pipe with a name.
+    Fifo,
 }
 
 /// The members of an archive, in order.
 #[derive(Debug)]
-pub(super) struct Members<R> {
+pub(in crate::sidecar) struct Members<R> {
     from: R,
     /// Of the member before: unread bytes, and those that fill its last block.
     left: u64,
@@ -61,16 +68,18 @@ struct Before {
     link: Option<Vec<u8>>,
     size: Option<u64>,
     mtime: Option<u64>,
+    uid: Option<u64>,
+    gid: Option<u64>,
     sparse: bool,
 }
 
 impl<R: Read> Members<R> {
-    pub(super) fn new(from: R, limits: Limits) -> Self {
+    pub(in crate::sidecar) fn new(from: R, limits: Limits) -> Self {
         Self { from, left: 0, fill: 0, headers: 0, limits }
     }
 
     /// The next one; what was not read of the one before is passed over.
-    pub(super) fn next(&mut self) -> Result<Option<Member>, PackError> {
+    pub(in crate::sidecar) fn next(&mut self) -> Result<Option<Member>, PackError> {
         let mut before = Before::default();
         loop {
             self.pass_over().map_err(PackError::Damaged)?;
@@ -100,8 +109,8 @@ impl<R: Read> Members<R> {
             EntryType::Directory => Kind::Directory,
             EntryType::Symlink => Kind::Link,
             EntryType::Link => Kind::Twin,
-            EntryType::Fifo => return refused(Why::Fifo),
-            EntryType::Char | EntryType::Block => return refused(Why::Device),
+            EntryType::Fifo => Kind::Fifo,
+            EntryType::Char | EntryType::Block => Kind::Device,
             EntryType::GNUSparse => return refused(Why::Sparse),
             _ => return refused(Why::Strange),
         };
@@ -113,15 +122,22 @@ impl<R: Read> Members<R> {
         Ok(Member {
             link: link.unwrap_or_default(),
             kind,
-            mode: header.mode().unwrap_or(0o644) & 0o777,
+            mode: header.mode().unwrap_or(0o644) & 0o7777,
+            uid: number(before.uid.or(header.uid().ok())),
+            gid: number(before.gid.or(header.gid().ok())),
             mtime: before.mtime.or(header.mtime().ok()).unwrap_or_default(),
             size: if kind == Kind::File { size } else { 0 },
             path,
         })
     }
 
+    /// What it is read from: right behind the header of the member that came last.
+    pub(in crate::sidecar) fn source(&self) -> &R {
+        &self.from
+    }
+
     /// What the member that came last holds.
-    pub(super) fn data(&mut self) -> Data<'_, R> {
+    pub(in crate::sidecar) fn data(&mut self) -> Data<'_, R> {
         Data(self)
     }
 
@@ -183,6 +199,11 @@ impl<R: Read> Members<R> {
     }
 }
 
+/// Who a number stands for; none of ours is nobody in particular.
+fn number(id: Option<u64>) -> u32 {
+    id.and_then(|id| u32::try_from(id).ok()).unwrap_or_default()
+}
+
 fn damaged(what: &'static str) -> PackError {
     PackError::Damaged(io::Error::new(io::ErrorKind::InvalidData, what))
 }
@@ -205,6 +226,8 @@ impl Before {
                     let text = std::str::from_utf8(value).ok()?;
                     self.mtime = text.split('.').next()?.parse().ok();
                 }
+                b"uid" => self.uid = Some(std::str::from_utf8(value).ok()?.parse().ok()?),
+                b"gid" => self.gid = Some(std::str::from_utf8(value).ok()?.parse().ok()?),
                 key => self.sparse |= key.starts_with(b"GNU.sparse"),
             }
         }
@@ -214,7 +237,7 @@ impl Before {
 
 /// What one member holds; too early an end is an error.
 #[derive(Debug)]
-pub(super) struct Data<'a, R>(&'a mut Members<R>);
+pub(in crate::sidecar) struct Data<'a, R>(&'a mut Members<R>);
 
 impl<R: Read> Read for Data<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -66,7 +66,7 @@ impl Staging {
     /// Its mode and its time, when it is whole.
     pub(super) fn finish(file: &File, member: &Member, path: &[u8]) -> Result<(), PackError> {
         let failed = |error: Errno| PackError::file(path, "written", error);
-        fchmod(file, Mode::from_raw_mode(member.mode | 0o444)).map_err(failed)?;
+        fchmod(file, Mode::from_raw_mode(member.mode & 0o777 | 0o444)).map_err(failed)?;
         let at = Timespec { tv_sec: i64::try_from(member.mtime).unwrap_or_default(), tv_nsec: 0 };
         futimens(file, &Timestamps { last_access: at, last_modification: at }).map_err(failed)
     }
@@ -77,7 +77,7 @@ impl Staging {
         match member.kind {
             Kind::Directory => {
                 self.directory(path, path)?;
-                let mode = Mode::from_raw_mode(member.mode | 0o755);
+                let mode = Mode::from_raw_mode(member.mode & 0o777 | 0o755);
                 chmodat(&self.dir, path, mode, AtFlags::empty()).map_err(failed)
             }
             Kind::Link => {
@@ -88,7 +88,8 @@ impl Staging {
                 symlinkat(member.link.as_slice(), above, name.as_slice()).map_err(failed)
             }
             Kind::Twin => self.twin(member, path),
-            Kind::File => Ok(()),
+            // Refused before, or written by who has what they hold.
+            Kind::File | Kind::Device | Kind::Fifo => Ok(()),
         }
     }
 

@@ -139,6 +139,8 @@ fn unpack(mut members: Members<impl Read>, limits: &Limits, staging: &mut Stagin
 fn check(member: &Member, path: &[u8], limits: &Limits, entries: u64, bytes: u64) -> Result<(), PackError> {
     let refused = |why| Err(PackError::refused(&member.path, why));
     match () {
+        () if member.kind == Kind::Fifo => refused(Why::Fifo),
+        () if member.kind == Kind::Device => refused(Why::Device),
         () if path.is_empty() && member.kind != Kind::Directory => refused(Why::Strange),
         () if entries > limits.entries => refused(Why::Entries(limits.entries)),
         () if names::depth(path) >= limits.depth => refused(Why::Depth(limits.depth)),

@@ -1,0 +1,58 @@
+//! Images of a container engine on this node.
+
+use std::fmt;
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::super::error::{ImageError, failed};
+
+/// What is shown of an engine's complaint, characters.
+const SAID: usize = 500;
+
+/// A program that has images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.program())
+    }
+}
+
+impl Engine {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+        }
+    }
+
+    /// Writes an image with its configuration and its layers to a file.
+    pub(super) async fn save(self, name: &str, to: &Path) -> Result<(), ImageError> {
+        let file = File::create(to).map_err(failed(to, "made"))?;
+        let mut command = Command::new(self.program());
+        command.args(["image", "save"]);
+        if self == Self::Podman {
+            command.args(["--format", "docker-archive"]);
+        }
+        command.args(["--", name]).stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).kill_on_drop(true);
+        let failed = |said: String| ImageError::Engine { program: self.program(), said };
+        // Not `output()`, which takes what the program prints into memory.
+        let running = command.spawn().map_err(|error| failed(error.to_string()))?;
+        let output = running.wait_with_output().await.map_err(|error| failed(error.to_string()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        Err(failed(last.chars().filter(|char| !char.is_control()).take(SAID).collect()))
+    }
+}

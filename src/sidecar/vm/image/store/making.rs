@@ -1,0 +1,139 @@
+//! Making an image: from what was typed to its place in the store, once for many at a time.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::card::{FORMAT, ImageCard};
+use super::super::error::{ImageError, failed};
+use super::super::kernel::Sought;
+use super::super::layers;
+use super::super::source::{Parts, Source};
+use super::super::stored::Image;
+use super::folder::wait_for;
+use super::{Draft, Kernel, Store, digest_of};
+
+/// Somebody else's making of the same image is waited for as long as a large one takes.
+const OTHERS: Duration = Duration::from_secs(3600);
+
+/// Who is told how far the making is, a line each time.
+pub type Told = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// How an image is made.
+#[derive(Clone)]
+pub struct Making {
+    /// Which kernel will boot it.
+    pub kernel: Sought,
+    /// The name it is given; none is the one that the source has.
+    pub name: Option<String>,
+    /// Where docker's `config.json` is, for registries that want to know who asks.
+    pub docker_config: Option<std::path::PathBuf>,
+    /// Who is told how far it is.
+    pub told: Told,
+}
+
+impl std::fmt::Debug for Making {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Making").field("kernel", &self.kernel).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Default for Making {
+    fn default() -> Self {
+        Self { kernel: Sought::default(), name: None, docker_config: None, told: Arc::new(|_line| {}) }
+    }
+}
+
+impl Store {
+    /// The image of that name, made now if it is not there: from a registry, or from an engine of this node. Files are
+    /// never read for a name that a build has brought. Of many who want the same one at once, one makes it.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub async fn pull(&self, reference: &str, making: &Making) -> Result<Image, ImageError> {
+        let source: Source = reference.parse()?;
+        if source.is_file() {
+            return Err(ImageError::Usage(format!(
+                "there is no image \"{reference}\" in the store, and it is not made from a file for a build; on this \
+                 node: albatros vm image build {reference}"
+            )));
+        }
+        let lock = self.folder.dir.join("pulls").join(hex::encode(Sha256::digest(Source::name_in(reference))));
+        let store = self.clone();
+        let name = reference.to_owned();
+        let waited = move || {
+            let slow = || ImageError::Slow(name.clone());
+            let locked = wait_for(&lock, OTHERS)?.ok_or_else(slow)?;
+            Ok((locked, lock, store.find(&name)?))
+        };
+        let (_locked, lock, found) = blocking(waited).await?;
+        let image = match found {
+            Some(image) => Ok(image),
+            None => self.build(&source, making).await,
+        };
+        // Nobody waits for long at a name that nobody has any more: who waited looks again.
+        let _ = fs::remove_file(&lock);
+        image
+    }
+
+    /// Makes an image anew, and gives it its name.
+    ///
+    /// # Errors
+    /// See [`ImageError`].
+    pub async fn build(&self, source: &Source, making: &Making) -> Result<Image, ImageError> {
+        let name = making.name.clone().or_else(|| source.name()).ok_or_else(|| {
+            ImageError::Usage("what comes by standard input has no name; give it one with --name NAME".to_owned())
+        })?;
+        let store = self.clone();
+        let sought = making.kernel.clone();
+        // Before anything large: without a kernel there is no machine.
+        let (kernel, draft) = blocking(move || Ok((store.kernel(&sought)?, store.draft()?))).await?;
+        let draft = Arc::new(draft);
+        let known = |content: &str| Ok(self.made_from(content)?.is_some());
+        let parts = source.fetch(&draft, making, &known).await?;
+        let (store, told) = (self.clone(), Arc::clone(&making.told));
+        blocking(move || store.assemble(&parts, &name, &kernel, &draft, &told)).await
+    }
+
+    fn assemble(
+        &self,
+        parts: &Parts,
+        name: &str,
+        kernel: &Kernel,
+        draft: &Draft,
+        told: &Told,
+    ) -> Result<Image, ImageError> {
+        if let Some(digest) = parts.content.as_deref().map(|content| self.made_from(content)).transpose()?.flatten() {
+            return self.adopt(&digest, None, name, kernel);
+        }
+        let made = draft.path().join("image");
+        fs::create_dir(&made).map_err(failed(&made, "made"))?;
+        let root = made.join("root.squashfs");
+        let entries = layers::assemble(parts, draft.path(), &root, told)?;
+        let card = ImageCard {
+            format: FORMAT,
+            root: hex::encode(digest_of(&root)?),
+            size: size(&root)?,
+            entries,
+            content: parts.content.clone(),
+            config: parts.config.clone(),
+        };
+        let path = made.join("image.json");
+        fs::write(&path, card.json()).map_err(failed(&path, "written"))?;
+        self.adopt(&card.digest(), Some(&made), name, kernel)
+    }
+}
+
+fn size(path: &Path) -> Result<u64, ImageError> {
+    Ok(fs::metadata(path).map_err(failed(path, "read"))?.len())
+}
+
+/// Work with files, on a thread where it holds up nobody.
+pub(in super::super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ImageError> + Send + 'static,
+) -> Result<T, ImageError> {
+    tokio::task::spawn_blocking(work).await.map_err(ImageError::Lost)?
+}
