@@ -16,6 +16,7 @@ use super::body::take;
 use super::openapi::{Sending, Token};
 use crate::api::controller::{Finished, ScriptEnd, Unsaved};
 use crate::domain::blob::BlobKind;
+use crate::domain::outcome::Machine;
 
 /// A report that has not been delivered by then is given up: the build ends with or without it.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(20);
@@ -28,6 +29,12 @@ const BODY: usize = 1024;
 #[derive(Deserialize, ToSchema)]
 struct Exit {
     exit_code: u8,
+    /// Of a build in a machine of its own: the key that its host has given, without which nobody else ends it.
+    #[serde(default)]
+    machine: Option<String>,
+    /// Why such a build is none, whatever its script has ended with: its workspace did not come back.
+    #[serde(default)]
+    trouble: Option<String>,
 }
 
 /// Says that the script has ended
@@ -39,7 +46,8 @@ struct Exit {
 pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Finished>, Refusal> {
     let bytes = take(body, &headers, BODY).await?;
     let wrong = |_error| Refusal::senseless("expected {\"exit_code\": 0}");
-    let Exit { exit_code } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let Exit { exit_code, machine, trouble: of_host } = serde_json::from_slice(&bytes).map_err(wrong)?;
+    let in_machine = app.machine.opened_by(machine.as_deref())?;
     let first = app.phase.send_if_modified(|phase| {
         let running = *phase == Phase::Running;
         *phase = (*phase).max(Phase::Finished);
@@ -47,6 +55,9 @@ pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) 
     });
     if !first {
         return Err(Refusal::gone());
+    }
+    if in_machine {
+        app.reports.machine(Machine::Ended);
     }
     app.events.add("albatros.finished", "{}");
     app.jobs.close();
@@ -56,7 +67,7 @@ pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) 
     let ended = if exit_code == 0 { ScriptEnd::Success } else { ScriptEnd::Failure };
     let unsaved = app.saves.settle(ended).await;
     let (failed, notes): (Vec<_>, Vec<_>) = unsaved.iter().partition(|unsaved| unsaved.kind == BlobKind::Artifact);
-    let trouble = failed.first().map(|first| trouble(first, failed.len()));
+    let trouble = of_host.filter(|_| in_machine).or_else(|| failed.first().map(|first| trouble(first, failed.len())));
     if let Some(trouble) = &trouble {
         app.reports.trouble(trouble);
     }

@@ -17,6 +17,7 @@ mod folder;
 mod jobs;
 mod junit;
 mod log;
+mod machine;
 mod openapi;
 mod params;
 mod pieces;
@@ -48,6 +49,7 @@ use doors::{Doors, Tokens};
 use folder::Folder;
 use jobs::Jobs;
 use log::Logs;
+use machine::Declared;
 use reports::Reports;
 use ring::Ring;
 use served::Served;
@@ -131,6 +133,7 @@ pub(crate) struct App {
     pub(crate) events: Ring,
     pub(crate) reports: Reports,
     pub(crate) logs: Logs,
+    pub(crate) machine: Declared,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) jobs: Jobs,
     pub(crate) blobs: Blobs,
@@ -161,6 +164,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         events: Ring::default(),
         reports: Reports::default(),
         logs: Logs::default(),
+        machine: Declared::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS)),
         jobs: Jobs::default(),
         blobs: Blobs::new(settings.task_dir),

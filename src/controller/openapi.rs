@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Response as Described};
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{blobs, build, events, finish, jobs, log, params, report};
+use super::{blobs, build, events, finish, jobs, log, machine, params, report};
 use crate::domain::described::{Document, operations, refusals, says, tell_of_bytes, tell_of_caches, tell_once};
 use crate::domain::problem::{self, Problem};
 
@@ -42,6 +42,7 @@ use crate::domain::problem::{self, Problem};
         blobs::saves::declare,
         blobs::saves::due,
         blobs::saves::done,
+        machine::machine,
         finish::finish,
         jobs::ask::own,
         jobs::ask::all,

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::answer::Refusal;
 use crate::api::controller::Reported;
+use crate::domain::outcome::Machine;
 use crate::domain::report::{NAMED_FAILURES, REPORT_LIMIT, Report, SUMMARY_LIMIT, TEXT_LIMIT, Tests, clipped};
 
 /// Files of test results under names of their own.
@@ -31,6 +32,7 @@ struct Kept {
     summary: String,
     files: BTreeMap<String, Tests>,
     trouble: Option<String>,
+    machine: Option<Machine>,
 }
 
 impl Default for Reports {
@@ -75,6 +77,15 @@ impl Reports {
         self.changed(&kept);
     }
 
+    /// Takes what the build's host says of its machine.
+    pub(super) fn machine(&self, told: Machine) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.machine.as_ref() != Some(&told) {
+            kept.machine = Some(told);
+            self.changed(&kept);
+        }
+    }
+
     fn changed(&self, kept: &Kept) -> Reported {
         self.version.send_modify(|version| *version += 1);
         Reported { summary: kept.summary.len(), tests: kept.tests().map(|tests| tests.counts) }
@@ -83,8 +94,8 @@ impl Reports {
     /// The report as it is now, and the change it is of; small enough for serve.
     pub(super) fn now(&self) -> (u64, Report) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (summary, trouble) = (kept.summary.clone(), kept.trouble.clone());
-        (*self.version.borrow(), fit(Report { summary, tests: kept.tests(), trouble }))
+        let (summary, trouble, machine) = (kept.summary.clone(), kept.trouble.clone(), kept.machine.clone());
+        (*self.version.borrow(), fit(Report { summary, tests: kept.tests(), trouble, machine }))
     }
 
     /// Tells of changes.
@@ -145,7 +156,10 @@ mod tests {
         let reports = Reports::default();
         assert_eq!(reports.summary("one\r\n", false).unwrap().summary, 4);
         assert_eq!(reports.summary("two", true).unwrap().summary, 7);
-        assert_eq!(reports.now(), (2, Report { summary: "one\ntwo".to_owned(), tests: None, trouble: None }));
+        assert_eq!(
+            reports.now(),
+            (2, Report { summary: "one\ntwo".to_owned(), tests: None, trouble: None, machine: None })
+        );
         assert!(reports.summary(&"x".repeat(SUMMARY_LIMIT), true).is_err());
         assert_eq!(reports.summary(&"x".repeat(SUMMARY_LIMIT), false).unwrap().summary, SUMMARY_LIMIT);
     }

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{blobs, build, events, finish, jobs, log, openapi, params, report, served};
+use super::{blobs, build, events, finish, jobs, log, machine, openapi, params, report, served};
 use crate::domain::blob::BlobKind;
 
 /// The routes of one door.
@@ -42,6 +42,7 @@ fn shared() -> Router<Door> {
         .route("/v1/saves", get(blobs::declared).post(blobs::declare))
         .route("/v1/saves/due", get(blobs::due))
         .route("/v1/saves/done", post(blobs::done))
+        .route("/v1/machine", post(machine::machine))
         .route("/v1/finish", post(finish::finish))
         .route("/v1/job", get(jobs::own))
         .route("/v1/jobs", get(jobs::all).post(jobs::make))

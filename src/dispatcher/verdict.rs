@@ -3,8 +3,9 @@
 use super::App;
 use super::known::{Known, LookupError, Tracked};
 use crate::domain::id::{BuildId, ClaimId};
-use crate::domain::outcome::{Verdict, judge};
-use crate::domain::record::{Phase, Stop};
+use crate::domain::nomad::Snapshot;
+use crate::domain::outcome::{Machine, Verdict, judge};
+use crate::domain::record::{Phase, Record};
 
 /// Of a build that was looked up.
 pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Verdict, LookupError> {
@@ -13,33 +14,35 @@ pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Verdict, Lookup
         (Tracked::Open(stored), Some(claim)) => match &stored.value.phase {
             Phase::Ended { outcome } => Ok(Verdict::Ended(outcome.clone())),
             Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => {
-                of_open(app, claim, &known.build, stored.value.stop.as_ref()).await
+                of_open(app, claim, &known.build, &stored.value).await
             }
         },
         (Tracked::Not | Tracked::Open(_), _) => Ok(judge(&app.engine.observe(&known.build).await?, None)),
     }
 }
 
-/// Of a build whose record is open, with the `stop` that the record had when it was read.
+/// Of a build whose record is open, with the record as it was read.
 pub(crate) async fn of_open(
     app: &App,
     claim: &ClaimId,
     build: &BuildId,
-    stop: Option<&Stop>,
+    record: &Record,
 ) -> Result<Verdict, LookupError> {
     let snapshot = app.engine.observe(build).await?;
-    let verdict = judge(&snapshot, stop);
-    if stop.is_some() || !matches!(verdict, Verdict::Ended(_)) {
+    let verdict = by_record(&snapshot, record);
+    if record.stop.is_some() || !matches!(verdict, Verdict::Ended(_)) {
         return Ok(verdict);
     }
-    // The reason of a stop is written before the engine is told, so after what the engine says it is there to be read.
+    // The reason of a stop is written before the engine is told, and a machine's end before its executor ends: after what the engine says it is there to be read.
     if let Some(newer) = app.registry.open(claim).await? {
         return Ok(match newer.value.phase {
             Phase::Ended { outcome } => Verdict::Ended(outcome),
-            Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => {
-                judge(&snapshot, newer.value.stop.as_ref())
-            }
+            Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => by_record(&snapshot, &newer.value),
         });
     }
     Ok(app.registry.done(claim).await?.map_or(verdict, |done| Verdict::Ended(done.outcome)))
+}
+
+fn by_record(snapshot: &Snapshot, record: &Record) -> Verdict {
+    Machine::judge(record.machine.as_ref(), judge(snapshot, record.stop.as_ref()))
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{EventKind, Pull, Sender};
 use super::id::{BuildId, BuilderName, ClaimId, CommitSha, Flavor, JobName};
 use super::job::{JobSpec, Parent};
-use super::outcome::{Outcome, Verdict};
+use super::outcome::{Machine, Outcome, Verdict};
 use super::placed::Placed;
 use super::report::TestCounts;
 use super::runners::Runner;
@@ -114,6 +114,9 @@ pub struct Record {
     /// Why a build whose script ended well is none, in the sidecar's words: an artifact that could not be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Of a build in a machine of its own: what its host has told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
     /// The tests that the build has reported, counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tests: Option<TestCounts>,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::outcome::Machine;
+
 /// The longest summary, bytes.
 pub const SUMMARY_LIMIT: usize = 32 * 1024;
 /// Failed tests that are named; more are only counted.
@@ -34,6 +36,9 @@ pub struct Report {
     /// script's names, at most 300 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
+    /// Of a build in a machine of its own: what its host has told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 /// Results of tests, over all files that were reported.
@@ -77,7 +82,11 @@ impl Report {
             failures: tests.failures.into_iter().take(NAMED_FAILURES).map(FailedTest::cleaned).collect(),
         });
         let trouble = self.trouble.map(|text| clean(&text, TEXT_LIMIT, |_| false));
-        Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests, trouble }
+        let machine = self.machine.map(|machine| match machine {
+            Machine::Failed { why } => Machine::Failed { why: clean(&why, TEXT_LIMIT, |_| false) },
+            told @ (Machine::Running | Machine::Ended) => told,
+        });
+        Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests, trouble, machine }
     }
 }
 
@@ -123,10 +132,13 @@ mod tests {
         let failure = FailedTest { name: "a\u{1b}[31m\nb".to_owned(), message: "é".repeat(TEXT_LIMIT) };
         let report = Report {
             trouble: Some("a\nb".to_owned()),
+            machine: Some(Machine::Failed { why: format!("no\n{}", "x".repeat(TEXT_LIMIT)) }),
             summary: format!("# ok\r\n\u{202e}|\t{}", "x".repeat(2 * SUMMARY_LIMIT)),
             tests: Some(Tests { counts: TestCounts::default(), failures: vec![failure; NAMED_FAILURES + 1] }),
         };
         let cleaned = report.cleaned();
+        let why = format!("no{}", "x".repeat(TEXT_LIMIT - 2));
+        assert_eq!(cleaned.machine, Some(Machine::Failed { why }));
         assert!(cleaned.summary.starts_with("# ok\n|\tx"));
         assert_eq!(cleaned.summary.len(), SUMMARY_LIMIT);
         let failures = cleaned.tests.unwrap().failures;
@@ -140,7 +152,7 @@ mod tests {
         fn what_is_clean_stays_as_it_is(summary in any::<String>(), name in any::<String>()) {
             let failures = vec![FailedTest { name: name.clone(), message: name }];
             let tests = Some(Tests { counts: TestCounts::default(), failures });
-            let once = Report { summary, tests, trouble: None }.cleaned();
+            let once = Report { summary, tests, trouble: None, machine: None }.cleaned();
             prop_assert_eq!(once.clone().cleaned(), once);
         }
     }

@@ -83,7 +83,7 @@ async fn a_write_whose_answer_is_lost_is_settled_by_what_is_there() {
         };
         assert_eq!(registry.open(&id('1')).await.unwrap().unwrap().index, second, "{fault:?}");
 
-        let report = Report { summary: format!("{fault:?}"), tests: None, trouble: None };
+        let report = Report { summary: format!("{fault:?}"), tests: None, trouble: None, machine: None };
         lose();
         let Written::Yes(second) = registry.keep_report(&id('1'), &changed, second, &report).await.unwrap() else {
             panic!("{fault:?}")

@@ -13,6 +13,7 @@ use crate::api::session::blobs::Wanted;
 use crate::domain::blob::{BlobKind, Manifest, Packing};
 use crate::domain::id::BlobId;
 use crate::domain::label::Label;
+use crate::domain::secret::Secret;
 
 /// Longer than the controller waits for what is to be kept at the end, and for the report.
 const FINISH_WITHIN: Duration = Duration::from_secs(11 * 60);
@@ -42,8 +43,12 @@ pub enum Put {
 }
 
 #[derive(Serialize)]
-struct Exit {
+struct Exit<'a> {
     exit_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machine: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<&'a str>,
 }
 
 impl Controller {
@@ -145,7 +150,21 @@ impl Controller {
     /// # Errors
     /// See [`ControllerError`].
     pub async fn finish(&self, exit_code: u8) -> Result<Finished, ControllerError> {
-        let request = self.request(Method::POST, &["finish"], Some(FINISH_WITHIN)).json(&Exit { exit_code });
+        self.finish_machine(exit_code, None, None).await
+    }
+
+    /// The same by the host of a machine, with the key that it has given in `POST /v1/machine`, and why the build is none.
+    ///
+    /// # Errors
+    /// See [`ControllerError`].
+    pub async fn finish_machine(
+        &self,
+        exit_code: u8,
+        key: Option<&Secret>,
+        trouble: Option<&str>,
+    ) -> Result<Finished, ControllerError> {
+        let exit = Exit { exit_code, machine: key.map(Secret::expose), trouble };
+        let request = self.request(Method::POST, &["finish"], Some(FINISH_WITHIN)).json(&exit);
         self.answer(request).await?.json().map_err(ControllerError::Strange)
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod blobs;
 mod jobs;
 mod log;
+mod machine;
 mod saves;
 mod wire;
 
@@ -24,6 +25,7 @@ use crate::domain::secret::Secret;
 pub use address::{AddressError, ControllerAddress, Reach};
 pub use blobs::{Parcel, Put};
 pub use jobs::{LogStream, TUNNEL};
+pub use machine::MachineState;
 pub use saves::{Done, Due, Finished, Save, ScriptEnd, Unsaved, When};
 pub(crate) use wire::WireWorkspace;
 pub use wire::{Build, Reported, Workspace};

@@ -163,7 +163,7 @@ async fn of_open(
             waits::glance(app, claim, record).await.map_err(|error| registry_down(&error))?
         }
         (Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched, Some(build)) => {
-            verdict::of_open(app, claim, build, record.stop.as_ref()).await?
+            verdict::of_open(app, claim, build, record).await?
         }
     };
     let view = BuildView {

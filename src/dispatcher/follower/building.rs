@@ -12,7 +12,7 @@ use super::waiting::come_back;
 use crate::domain::config::RepoConfig;
 use crate::domain::duration::Span;
 use crate::domain::nomad::Snapshot;
-use crate::domain::outcome::{Outcome, Verdict, judge};
+use crate::domain::outcome::{Machine, Outcome, Verdict, judge};
 use crate::domain::placed::Placed;
 use crate::domain::record::{Record, Stop, StopWhy};
 use crate::domain::status::status_of;
@@ -53,9 +53,16 @@ struct Reading {
     times: Times,
 }
 
+/// What a record says beside what the engine does: why the build was stopped, and what its machine has told.
+type Told<'a> = (Option<&'a Stop>, Option<&'a Machine>);
+
+fn told(record: &Record) -> Told<'_> {
+    (record.stop.as_ref(), record.machine.as_ref())
+}
+
 impl Reading {
-    fn of(snapshot: &Snapshot, stop: Option<&Stop>) -> Self {
-        Self { verdict: judge(snapshot, stop), times: Times::of(snapshot) }
+    fn of(snapshot: &Snapshot, (stop, machine): Told<'_>) -> Self {
+        Self { verdict: Machine::judge(machine, judge(snapshot, stop)), times: Times::of(snapshot) }
     }
 }
 
@@ -83,8 +90,8 @@ impl Building {
         self.read_due = self.read_due.min(soonest);
     }
 
-    fn note(&mut self, snapshot: Snapshot, stop: Option<&Stop>) {
-        let reading = Reading::of(&snapshot, stop);
+    fn note(&mut self, snapshot: Snapshot, told: Told<'_>) {
+        let reading = Reading::of(&snapshot, told);
         self.seen |= snapshot.job.is_some();
         let gone = matches!(reading.verdict, Verdict::Ended(Outcome::Expired));
         self.gone = if gone { self.gone + 1 } else { 0 };
@@ -101,8 +108,8 @@ impl Building {
         self.next_read(None);
     }
 
-    fn judged(&self, stop: Option<&Stop>) -> Option<Reading> {
-        self.snapshot.as_ref().map(|snapshot| Reading::of(snapshot, stop))
+    fn judged(&self, told: Told<'_>) -> Option<Reading> {
+        self.snapshot.as_ref().map(|snapshot| Reading::of(snapshot, told))
     }
 
     /// Where its newest attempt is, or was.
@@ -140,7 +147,7 @@ impl Course {
         if self.build.until_read().is_zero() {
             self.read().await?;
         }
-        let Some(reading) = self.build.judged(self.stored.value.stop.as_ref()) else {
+        let Some(reading) = self.build.judged(told(&self.stored.value)) else {
             return Ok(Next::In(self.build.until_read()));
         };
         if let Verdict::Ended(outcome) = reading.verdict {
@@ -184,14 +191,14 @@ impl Course {
         let record = &self.stored.value;
         let Some(build) = &record.build else {
             // A record says `dispatched` only together with its child; whoever wrote this did not write it all.
-            self.build.note(Snapshot::default(), None);
+            self.build.note(Snapshot::default(), (None, None));
             return Ok(());
         };
         let turns = std::sync::Arc::clone(&self.shared.engine_turns);
         let Ok(_turn) = turns.acquire().await else { return Ok(()) };
         match self.shared.app.engine.observe(build).await {
-            Ok(snapshot) => self.build.note(snapshot, record.stop.as_ref()),
-            Err(EngineError::Unknown(_)) => self.build.note(Snapshot::default(), record.stop.as_ref()),
+            Ok(snapshot) => self.build.note(snapshot, told(record)),
+            Err(EngineError::Unknown(_)) => self.build.note(Snapshot::default(), told(record)),
             Err(error) => {
                 let build = build.as_str();
                 tracing::warn!(build, error = &error as &dyn std::error::Error, "a build could not be read");
@@ -309,8 +316,9 @@ mod tests {
             ..Allocation::default()
         };
         let mut building = Building::default();
-        building.note(Snapshot { job: Some(job), allocations: vec![allocation], evaluations: Vec::new() }, None);
-        let of = |stop: Option<&Stop>| building.judged(stop).unwrap().verdict;
+        building
+            .note(Snapshot { job: Some(job), allocations: vec![allocation], evaluations: Vec::new() }, (None, None));
+        let of = |stop: Option<&Stop>| building.judged((stop, None)).unwrap().verdict;
         assert!(matches!(of(None), Verdict::Ended(Outcome::Cancelled { by }) if by == "a user of Nomad"));
         let stop = Stop { why: StopWhy::Cancel, by: "a user".to_owned(), at: Timestamp::UNIX_EPOCH };
         assert_eq!(of(Some(&stop)), Verdict::Ended(Outcome::Cancelled { by: "a user".to_owned() }));

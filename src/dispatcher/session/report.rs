@@ -41,7 +41,7 @@ async fn keep(app: &App, caller: &Caller, report: &Report) -> Result<StatusCode,
     for _ in 0..TRIES {
         let Stored { value, index } = caller.record(app).await?;
         let (tests, trouble) = (report.tests.as_ref().map(|tests| tests.counts), report.trouble.clone());
-        let record = Record { tests, trouble, ..value };
+        let record = Record { tests, trouble, machine: report.machine.clone(), ..value };
         match app.registry.keep_report(&caller.claim, &record, index, report).await? {
             Written::Yes(_) => return Ok(StatusCode::NO_CONTENT),
             Written::Conflict | Written::LeaseLost => {}

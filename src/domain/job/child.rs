@@ -83,6 +83,7 @@ impl Child<'_> {
             seen: None,
             address: None,
             trouble: None,
+            machine: None,
             tests: None,
             placed: None,
             started: None,

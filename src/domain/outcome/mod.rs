@@ -4,6 +4,7 @@
 //! its script still runs. What counts are the events of the executor's last run, and why it was stopped.
 
 mod executor;
+mod machine;
 mod placement;
 mod reason;
 #[cfg(test)]
@@ -12,6 +13,8 @@ mod scenarios;
 mod tests;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::machine::Machine;
 
 use self::executor::{LastRun, Termination};
 use super::nomad::{Allocation, Evaluation, Job, Snapshot, TaskState};

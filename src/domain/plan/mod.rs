@@ -268,6 +268,7 @@ pub fn record(plan: &Plan, phase: Phase, nonce: String, now: Timestamp) -> Recor
         seen: None,
         address: None,
         trouble: None,
+        machine: None,
         tests: None,
         placed: None,
         started: None,

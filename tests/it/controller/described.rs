@@ -172,7 +172,11 @@ async fn end(doors: &Doors<'_>) {
     doors.script("list_saves", "/v1/saves").given().await;
     doors.trusted("attach", "/v1/attach").given().await;
     doors.script("finish", "/v1/finish").json(&json!({})).refused(422).await;
-    let finished = doors.script("finish", "/v1/finish").json(&json!({"exit_code": 0}));
+    let key = "a".repeat(64);
+    doors.script("machine", "/v1/machine").json(&json!({})).refused(422).await;
+    doors.script("machine", "/v1/machine").json(&json!({"state": "running", "key": key})).given().await;
+    doors.script("machine", "/v1/machine").json(&json!({"state": "running", "key": "b".repeat(64)})).refused(409).await;
+    let finished = doors.script("finish", "/v1/finish").json(&json!({"exit_code": 0, "machine": key}));
     let sidecar = async {
         doors.trusted("wait_for_saves", "/v1/saves/due").given().await;
         let failed = json!({"failed": [{"kind": "artifact", "id": "app", "reason": "it is gone"}]});

@@ -5,6 +5,7 @@ mod described;
 mod events;
 mod hostile;
 mod jobs;
+mod machine;
 mod params;
 mod prepare;
 mod process;

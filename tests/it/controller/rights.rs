@@ -14,7 +14,18 @@ const ROUTES: &[(&str, &str, u16, u16)] = &[
     ("POST /v1/report text/markdown", "done", 200, 403),
     ("GET /v1/nothing", "", 404, 404),
     ("DELETE /v1/params", "", 405, 405),
-    ("POST /v1/finish application/json", "{\"exit_code\":0}", 200, 403),
+    (
+        "POST /v1/machine application/json",
+        r#"{"state":"running","key":"0123456789012345678901234567890123456789012345678901234567890123"}"#,
+        204,
+        403,
+    ),
+    (
+        "POST /v1/finish application/json",
+        r#"{"exit_code":0,"machine":"0123456789012345678901234567890123456789012345678901234567890123"}"#,
+        200,
+        403,
+    ),
 ];
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A build's session at the server: who gets one, what is in it, and who does not.
 
 mod given;
+mod machine;
 mod refused;
 mod report;
 mod trouble;
