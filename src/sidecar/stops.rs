@@ -5,28 +5,51 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// TERM, INT and HUP; none of them ends the process any more.
 #[derive(Debug)]
 pub(super) struct Stops {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
+    from: From,
     seen: bool,
+}
+
+#[derive(Debug)]
+enum From {
+    Signals {
+        term: Signal,
+        int: Signal,
+        hup: Signal,
+    },
+    #[cfg(test)]
+    Hand(tokio::sync::mpsc::Receiver<i32>),
 }
 
 impl Stops {
     pub(super) fn listen() -> std::io::Result<Self> {
-        Ok(Self {
+        let from = From::Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hup: signal(SignalKind::hangup())?,
-            seen: false,
-        })
+        };
+        Ok(Self { from, seen: false })
+    }
+
+    /// Stops that a test sends.
+    #[cfg(test)]
+    pub(super) fn by_hand() -> (tokio::sync::mpsc::Sender<i32>, Self) {
+        let (hand, from) = tokio::sync::mpsc::channel(2);
+        (hand, Self { from: From::Hand(from), seen: false })
     }
 
     /// The number of the next one.
     pub(super) async fn next(&mut self) -> i32 {
-        let number = tokio::select! {
-            _ = self.term.recv() => SignalKind::terminate().as_raw_value(),
-            _ = self.int.recv() => SignalKind::interrupt().as_raw_value(),
-            _ = self.hup.recv() => SignalKind::hangup().as_raw_value(),
+        let number = match &mut self.from {
+            From::Signals { term, int, hup } => tokio::select! {
+                _ = term.recv() => SignalKind::terminate().as_raw_value(),
+                _ = int.recv() => SignalKind::interrupt().as_raw_value(),
+                _ = hup.recv() => SignalKind::hangup().as_raw_value(),
+            },
+            #[cfg(test)]
+            From::Hand(hand) => match hand.recv().await {
+                Some(number) => number,
+                None => std::future::pending().await,
+            },
         };
         self.seen = true;
         number

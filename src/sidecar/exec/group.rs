@@ -10,7 +10,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 
 use super::settings::ExecSettings;
 use super::{Stops, after_signal};
-use crate::api::controller::{AddressError, Controller, ControllerAddress, ControllerError};
+use crate::api::controller::{AddressError, Controller, ControllerAddress, ControllerError, Finished};
 use crate::domain::job::JobSpec;
 use crate::domain::params::Params;
 use crate::domain::runner;
@@ -35,13 +35,15 @@ const TOKEN_MOST: u64 = 4096;
 
 /// Why there is no group where there should be one.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum GroupError {
+pub(in crate::sidecar) enum GroupError {
     #[error("ALBATROS_API cannot be read")]
     Address(#[from] AddressError),
     #[error("the token of the build's API cannot be read")]
     Token(#[source] io::Error),
     #[error("the build's controller gives no parameters")]
     Params(#[source] ControllerError),
+    #[error("the build's controller does not take that the build runs in a machine")]
+    Machine(#[source] ControllerError),
     #[error("the build's controller does not say what this job is to do")]
     Job(#[source] ControllerError),
     #[error("the build's controller has not answered for {} s", PARAMS_WITHIN.as_secs())]
@@ -58,9 +60,9 @@ pub(super) enum GroupError {
 
 /// The group that this executor is in.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(in crate::sidecar) struct Group {
     controller: Controller,
-    address: String,
+    address: ControllerAddress,
     token: Secret,
     params: Option<PathBuf>,
     /// The same, by name.
@@ -71,6 +73,14 @@ pub(super) struct Group {
 impl Group {
     /// The group, and what it gives to the script; none for a builder with nothing but an executor.
     pub(super) async fn join(settings: &ExecSettings) -> Result<Option<Self>, GroupError> {
+        let Some(mut group) = Self::outside(settings).await? else { return Ok(None) };
+        group.take_params(settings).await?;
+        group.take_job().await?;
+        Ok(Some(group))
+    }
+
+    /// The same without what only the script is given: for the host of its machine.
+    pub(in crate::sidecar) async fn outside(settings: &ExecSettings) -> Result<Option<Self>, GroupError> {
         let socket = settings.alloc_dir.join(runner::SOCKET);
         let address: ControllerAddress = match &settings.api {
             Some(text) => text.parse()?,
@@ -85,9 +95,18 @@ impl Group {
             None => token(&settings.alloc_dir.join(runner::TOKEN)).map_err(GroupError::Token)?,
         };
         let controller = reach(&address, token.clone()).map_err(GroupError::Params)?;
-        let text = patiently(GroupError::Params, || controller.raw_params()).await?;
-        let job = patiently(GroupError::Job, || controller.job()).await?;
-        let params = match &text {
+        Ok(Some(Self { controller, address, token, params: None, named: Params::default(), job: None }))
+    }
+
+    /// Asks what this build is to do.
+    pub(in crate::sidecar) async fn take_job(&mut self) -> Result<(), GroupError> {
+        self.job = patiently(GroupError::Job, || self.controller.job()).await?;
+        Ok(())
+    }
+
+    async fn take_params(&mut self, settings: &ExecSettings) -> Result<(), GroupError> {
+        let text = patiently(GroupError::Params, || self.controller.raw_params()).await?;
+        self.params = match &text {
             None => None,
             Some(text) => {
                 let dir = settings.secrets_dir.as_deref().ok_or(GroupError::NoSecretsDir)?;
@@ -95,20 +114,30 @@ impl Group {
             }
         };
         // What is no env file is there as it stands, at SECRET_PATH.
-        let named = text.and_then(|text| Params::parse(text.expose()).ok()).unwrap_or_default();
+        self.named = text.and_then(|text| Params::parse(text.expose()).ok()).unwrap_or_default();
         if let Some(dir) = &settings.secrets_dir {
             remove(&dir.join(NOMAD_SOCKET)).map_err(GroupError::NomadSocket)?;
         }
-        Ok(Some(Self { controller, address: address.to_string(), token, params, named, job }))
+        Ok(())
     }
 
-    /// What ALBATROS_API says.
-    pub(super) fn address(&self) -> &str {
+    /// Where the controller is.
+    pub(in crate::sidecar) fn reached_at(&self) -> &ControllerAddress {
         &self.address
     }
 
+    /// The controller.
+    pub(in crate::sidecar) fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
+    /// What ALBATROS_API says.
+    pub(super) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
     /// What ALBATROS_TOKEN says.
-    pub(super) fn token(&self) -> &Secret {
+    pub(in crate::sidecar) fn token(&self) -> &Secret {
         &self.token
     }
 
@@ -118,7 +147,7 @@ impl Group {
     }
 
     /// What this build is to do, where it is a job of another one.
-    pub(super) fn job(&self) -> Option<&JobSpec> {
+    pub(in crate::sidecar) fn job(&self) -> Option<&JobSpec> {
         self.job.as_ref()
     }
 
@@ -131,13 +160,30 @@ impl Group {
     /// report is handed on. Gives what the build ends with: a script's success is none where it is not known that all is
     /// kept; everything else stays as it is.
     pub(super) async fn finish(self, code: u8, stops: &mut Stops) -> u8 {
+        self.finish_by(code, stops, || self.controller.finish(code)).await
+    }
+
+    /// The same by the host of a machine, whose key is `key`; `trouble` is why the build is none.
+    pub(in crate::sidecar) async fn finish_machine(
+        self,
+        code: u8,
+        (key, trouble): (&Secret, Option<&str>),
+        stops: &mut Stops,
+    ) -> u8 {
+        self.finish_by(code, stops, || self.controller.finish_machine(code, Some(key), trouble)).await
+    }
+
+    async fn finish_by<F>(&self, code: u8, stops: &mut Stops, ask: impl FnOnce() -> F) -> u8
+    where
+        F: Future<Output = Result<Finished, ControllerError>>,
+    {
         if let Some(params) = &self.params {
             // The script may have done so.
             let _ = std::fs::remove_file(params);
         }
         let within = if stops.seen() { FINISH_WHEN_STOPPED } else { FINISH_WITHIN };
         let told = tokio::select! {
-            told = timeout(within, self.controller.finish(code)) => told,
+            told = timeout(within, ask()) => told,
             stop = stops.next() => {
                 say("stopped before everything was kept and the build's report was delivered");
                 return if code == 0 { after_signal(stop) } else { code };
@@ -168,7 +214,10 @@ fn reach(address: &ControllerAddress, token: Secret) -> Result<Controller, Contr
 }
 
 /// Asks again while the controller is busy or just starting.
-async fn patiently<T, F>(refused: impl Fn(ControllerError) -> GroupError, ask: impl Fn() -> F) -> Result<T, GroupError>
+pub(in crate::sidecar) async fn patiently<T, F>(
+    refused: impl Fn(ControllerError) -> GroupError,
+    ask: impl Fn() -> F,
+) -> Result<T, GroupError>
 where
     F: Future<Output = Result<T, ControllerError>>,
 {

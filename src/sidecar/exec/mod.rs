@@ -22,11 +22,12 @@ use tokio::time::{Duration, Instant, sleep_until};
 use super::stops::{Stops, after_signal};
 use super::{checkout, reasons, say};
 use container::Ready;
-use group::Group;
 use script::Work;
 use service::Relay;
 
+pub(super) use group::{Group, GroupError, patiently};
 pub use network::isolate;
+pub(super) use service::socket as service_socket;
 pub use settings::{DEFAULT_PATH, ExecSettings};
 
 /// What `exec` itself ends with when it cannot get as far as the script.
@@ -92,7 +93,7 @@ pub async fn run(settings: &ExecSettings) -> u8 {
         Err(error) => return failed(&ExecError::Signals(error)),
     };
     let code = steps(settings, &mut stops).await.unwrap_or_else(|error| failed(&error));
-    if settings.of_image && !stops.seen() {
+    if settings.of_image && settings.finish && !stops.seen() {
         tokio::select! {
             () = sleep_until(begun + LOG_TAKEN_WITHIN) => {}
             _ = stops.next() => {}
@@ -131,7 +132,7 @@ async fn steps(settings: &ExecSettings, stops: &mut Stops) -> Result<u8, ExecErr
     let relay = port.map(|port| Relay::start(&settings.alloc_dir, port)).transpose().map_err(ExecError::Service)?;
     let ended = script::run(&workspace, &work, (&environment, container.as_ref()), stops).await;
     drop(relay);
-    let Some(group) = group else { return Ok(ended?) };
+    let Some(group) = group.filter(|_| settings.finish) else { return Ok(ended?) };
     let code = ended.as_ref().map_or_else(script::ScriptError::code, |code| *code);
     let finished = group.finish(code, stops).await;
     ended?;

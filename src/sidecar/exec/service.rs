@@ -36,19 +36,24 @@ impl Drop for Relay {
 }
 
 impl Relay {
-    /// Makes the socket. What stands at its name goes, and nothing there is followed.
+    /// Makes the socket.
     pub(super) fn start(alloc_dir: &Path, port: u16) -> io::Result<Self> {
-        // Through the directory as it was opened: its path may be longer than a socket's address can hold.
-        let dir = open(alloc_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        match unlinkat(&dir, SERVICE_SOCKET, AtFlags::empty()) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SERVICE_SOCKET}", dir.as_raw_fd()))?;
-        // The controller may be another user than the one of the image.
-        chmodat(&dir, SERVICE_SOCKET, Mode::from_raw_mode(0o666), AtFlags::empty())?;
-        Ok(Self(tokio::spawn(relay(listener, port))))
+        Ok(Self(tokio::spawn(relay(socket(alloc_dir)?, port))))
     }
+}
+
+/// The socket that a service's controller connects to. What stands at its name goes, and nothing there is followed.
+pub(in crate::sidecar) fn socket(alloc_dir: &Path) -> io::Result<UnixListener> {
+    // Through the directory as it was opened: its path may be longer than a socket's address can hold.
+    let dir = open(alloc_dir, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    match unlinkat(&dir, SERVICE_SOCKET, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let listener = UnixListener::bind(format!("/proc/self/fd/{}/{SERVICE_SOCKET}", dir.as_raw_fd()))?;
+    // The controller may be another user than the one of the image.
+    chmodat(&dir, SERVICE_SOCKET, Mode::from_raw_mode(0o666), AtFlags::empty())?;
+    Ok(listener)
 }
 
 /// Whether a service can have this port of a loopback that others are on too: else they would be taken for it.

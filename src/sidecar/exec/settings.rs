@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::network::Network;
@@ -49,6 +49,8 @@ pub struct ExecSettings {
     /// It runs in a container of an image.
     pub(super) of_image: bool,
     pub(super) image_vars: Vec<(OsString, OsString)>,
+    /// `ALBATROS_FINISH`: it is this process that tells the controller of the script's end.
+    pub(super) finish: bool,
 }
 
 /// What is never an image's own variable.
@@ -93,18 +95,29 @@ impl ExecSettings {
             container: container(vars)?,
             no_container: vars.text(container::MISSING)?,
             of_image,
+            finish: finish(vars)?,
             image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
         })
     }
 
     /// Where the checkout goes.
     #[must_use]
-    pub(super) fn workspace(&self) -> PathBuf {
+    pub(in crate::sidecar) fn workspace(&self) -> PathBuf {
         self.alloc_dir.join(runner::WORKSPACE)
     }
 
+    /// `NOMAD_ALLOC_DIR`
+    pub(in crate::sidecar) fn alloc_dir(&self) -> &Path {
+        &self.alloc_dir
+    }
+
+    /// What a builder without a controller has as its secrets.
+    pub(in crate::sidecar) fn secret_path(&self) -> Option<&Path> {
+        self.secret_path.as_deref()
+    }
+
     /// How a builder with nothing but an executor gets its workspace: without any credential.
-    pub(super) fn plan(&self) -> Plan {
+    pub(in crate::sidecar) fn plan(&self) -> Plan {
         Plan {
             repo_url: self.repo_url.clone(),
             commit: self.commit.clone(),
@@ -124,6 +137,16 @@ fn container(vars: &Vars) -> Result<Option<Container>, SettingsError> {
     let Some(text) = vars.text(container::VARIABLE)? else { return Ok(None) };
     let wrong = |_words| SettingsError::Word(container::VARIABLE, "expected what the local engine says");
     serde_json::from_str(&text).map(Some).map_err(wrong)
+}
+
+/// In a machine of its own the script's workspace is taken out of it first, and then its host tells of the end.
+fn finish(vars: &Vars) -> Result<bool, SettingsError> {
+    const NAME: &str = "ALBATROS_FINISH";
+    match vars.text(NAME)?.as_deref() {
+        None | Some("yes") => Ok(true),
+        Some("no") => Ok(false),
+        Some(_) => Err(SettingsError::Word(NAME, "expected yes or no")),
+    }
 }
 
 fn of_an_image(name: &OsStr) -> bool {
@@ -168,6 +191,13 @@ mod tests {
     fn a_missing_meta_is_named() {
         let said = ExecSettings::parse(&task(&[("NOMAD_META_BRANCH", "")])).unwrap_err().to_string();
         assert!(said.starts_with("NOMAD_META_BRANCH is not set"), "{said}");
+    }
+
+    #[test]
+    fn somebody_else_may_tell_of_the_end() {
+        let finish = |value| ExecSettings::parse(&task(&[("ALBATROS_FINISH", value)])).map(|settings| settings.finish);
+        assert!(finish("").unwrap() && finish("yes").unwrap() && !finish("no").unwrap());
+        assert!(finish("later").is_err());
     }
 
     #[test]
