@@ -41,3 +41,4 @@ mod run;
 mod server;
 mod tls;
 mod typed;
+mod vm;

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::runs::mark;
 use rustix::process::{Gid, Pid, Signal, Uid, getpid, getppid, set_parent_process_death_signal};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
@@ -66,7 +67,8 @@ pub fn keep(settings: &KeepSettings) -> KeepError {
 
 fn ready(settings: &KeepSettings) -> Result<Command, KeepError> {
     let (program, args) = settings.command.split_first().ok_or(KeepError::Nothing)?;
-    let marked = std::fs::write(&settings.mark, getpid().as_raw_nonzero().to_string());
+    let mark = mark(getpid()).ok_or_else(|| KeepError::Mark(settings.mark.clone(), io::ErrorKind::NotFound.into()))?;
+    let marked = std::fs::write(&settings.mark, mark);
     marked.map_err(|error| KeepError::Mark(settings.mark.clone(), error))?;
     if let Some(user) = &settings.user {
         become_user(user)?;

@@ -1,12 +1,230 @@
 //! The task's process: one run of a machine.
+//!
+//! ```text
+//! settings ─▶ group or checkout ─▶ controller: it runs ─▶ image, initrd ─▶ folder, disk ─▶ engine ═▶ session
+//!                 exit code ◀─ finish ◀─ machine ended ◀─ folders back ◀─ done ─────────────────────────┘
+//! ```
+//! | file | what it is |
+//! |---|---|
+//! | `settings`, `share` | what is told, and how much of the node a machine gets |
+//! | `runs` | a run's folder, and what dead runs have left |
+//! | `engine`, `qemu`, `krun`, `kvm`, `account`, `keep` | what runs a machine, as whom, and that it ends with us |
+//! | `machine`, `console` | one that was started |
+//! | `setup`, `folders` | what it is told, and what it is given |
+//! | `session`, `door`, `output` | from its first word to its last |
+//! | `ending` | what becomes of it for the build |
 
+mod account;
+mod console;
+mod door;
+mod ending;
+mod engine;
+mod folders;
 mod keep;
+mod krun;
+mod kvm;
+mod machine;
+mod output;
+mod qemu;
+mod runs;
+mod session;
 mod settings;
+mod setup;
+mod share;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use tokio::time::Instant;
+
+use super::image::{Image, ImageError, Making, Sought, Store};
+use crate::domain::secret::Secret;
+use crate::sidecar::exec::{self, Group, GroupError, NOT_PREPARED};
+use crate::sidecar::pack::PackError;
+use crate::sidecar::stops::{Stops, after_signal};
+use crate::sidecar::{checkout, reasons, say};
+use door::Door;
+use ending::Told;
+use engine::EngineError;
+use runs::Run;
+use session::{Ending, Plan};
+use setup::Luggage;
 
 pub use keep::{KeepSettings, NOT_STARTED, keep};
 pub use settings::{VmFlags, VmSettings, VmSettingsError};
 
+/// This program, also after its file was replaced.
+const OWN: &str = "/proc/self/exe";
+/// A container that was told to be off may be put away by its own engine for so long.
+const OFF_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why there was no machine.
+#[derive(Debug, thiserror::Error)]
+enum VmError {
+    #[error(transparent)]
+    Checkout(#[from] checkout::CheckoutError),
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error("the image for the machine cannot be had")]
+    Image(#[from] ImageError),
+    #[error("there is no image {0:?} on this node, and it is not to be fetched: type `albatros vm image build {0}`")]
+    NoImage(String),
+    #[error("the folder of the run could not be made in {0}")]
+    Run(String, #[source] std::io::Error),
+    #[error("there are no random numbers")]
+    Random(#[source] getrandom::Error),
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+    #[error("the socket of the build's controller cannot be opened")]
+    Door(#[source] std::io::Error),
+    #[error("the socket of the service could not be made in NOMAD_ALLOC_DIR")]
+    Service(#[source] std::io::Error),
+    #[error("what goes into the machine cannot be read")]
+    Luggage(#[from] PackError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("stopped before the machine was started")]
+    Stopped(i32),
+}
+
 /// Runs a build in a machine of its own; the answer is the process's exit code.
-pub async fn run(_settings: VmSettings) -> u8 {
-    crate::sidecar::exec::NOT_PREPARED
+pub async fn run(settings: VmSettings) -> u8 {
+    // Where the system does not know that, the machine is between us and the script all the same.
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let begun = async {
+        let mut stops = Stops::listen().map_err(VmError::Signals)?;
+        let group = stoppable(&mut stops, prepared(&settings)).await?;
+        Ok::<_, VmError>((stops, group))
+    };
+    let (mut stops, group) = match begun.await {
+        Ok(begun) => begun,
+        Err(error) => return failed(&error),
+    };
+    let told = match stoppable(&mut stops, Told::begin(group)).await {
+        Ok(told) => told,
+        Err(error) => return failed(&error),
+    };
+    match steps(&settings, told.group(), &mut stops).await {
+        Ok(Ending::Done(end, trouble)) => told.ended(end, trouble, &mut stops).await,
+        Ok(Ending::Stopped(signal)) => {
+            told.failed("it was stopped, and its machine with it").await;
+            after_signal(signal)
+        }
+        Ok(Ending::Lost(_, why)) => {
+            let why = format!("the build's machine was lost: {why}");
+            say(&why);
+            told.failed(&why).await;
+            NOT_PREPARED
+        }
+        Err(error) => {
+            let code = failed(&error);
+            told.failed(&reasons(&error)).await;
+            code
+        }
+    }
+}
+
+fn failed(error: &VmError) -> u8 {
+    say(&reasons(error));
+    match error {
+        VmError::Stopped(signal) => after_signal(*signal),
+        _ => NOT_PREPARED,
+    }
+}
+
+async fn stoppable<T, E>(stops: &mut Stops, step: impl Future<Output = Result<T, E>>) -> Result<T, VmError>
+where
+    VmError: From<E>,
+{
+    tokio::select! {
+        done = step => Ok(done?),
+        stop = stops.next() => Err(VmError::Stopped(stop)),
+    }
+}
+
+/// The group around the script; without one its workspace is made here, where the network is.
+async fn prepared(settings: &VmSettings) -> Result<Option<Group>, VmError> {
+    let group = Group::outside(&settings.exec).await?;
+    match group {
+        Some(mut group) => {
+            group.take_job().await?;
+            Ok(Some(group))
+        }
+        None => {
+            checkout::make(&settings.exec.plan()).await?;
+            Ok(None)
+        }
+    }
+}
+
+async fn steps(settings: &VmSettings, group: Option<&Group>, stops: &mut Stops) -> Result<Ending, VmError> {
+    let end = Instant::now() + settings.life;
+    let engine = engine::choose(settings)?;
+    let run = |error| VmError::Run(settings.store.display().to_string(), error);
+    let (store, image) = match engine {
+        engine::Engine::Qemu(_) => {
+            let store = Store::open(&settings.store)?;
+            let image = stoppable(stops, image(settings, &store)).await?;
+            (Some(store), Some(image))
+        }
+        engine::Engine::Krun => (None, None),
+    };
+    let id = random::<8>()?;
+    let begun = async { Run::begin(&settings.store, id).await.map_err(run) };
+    let run = stoppable(stops, begun).await?;
+    let mut plan = plan(settings, group, image.as_ref())?;
+    let start = engine::Start { settings, run: &run, image: image.as_ref().zip(store.as_ref()) };
+    Ok(start.run(&engine, &mut plan, end, stops).await?)
+}
+
+/// The image, fetched where it is not there.
+async fn image(settings: &VmSettings, store: &Store) -> Result<Image, VmError> {
+    let image = match store.find(&settings.image)? {
+        Some(image) => image,
+        None if settings.pull => {
+            let told = Arc::new(|line: &str| say(&console::harmless(line)));
+            store.pull(&settings.image, &Making { kernel: sought(settings), told, ..Making::default() }).await?
+        }
+        None => return Err(VmError::NoImage(settings.image.clone())),
+    };
+    if settings.kernel.is_none() && settings.modules.is_none() {
+        return Ok(image);
+    }
+    Ok(image.with_kernel(&sought(settings), store)?)
+}
+
+fn sought(settings: &VmSettings) -> Sought {
+    Sought { kernel: settings.kernel.clone(), modules: settings.modules.clone() }
+}
+
+fn plan(settings: &VmSettings, group: Option<&Group>, image: Option<&Image>) -> Result<Plan, VmError> {
+    let (nonce, seed) = (random::<32>()?, random::<32>()?);
+    let luggage = Luggage::pack(settings, group)?;
+    let env = image.map(|image| image.config.env.as_slice()).unwrap_or_default();
+    let setup = setup::of(settings, (&nonce, &seed), &luggage, group, env);
+    let door = group.map(|group| Door::of(group.reached_at())).transpose().map_err(VmError::Door)?;
+    let port = group.and_then(Group::job).and_then(|job| job.port);
+    let service = port.map(|_port| exec::service_socket(settings.exec.alloc_dir())).transpose();
+    Ok(Plan {
+        setup,
+        folders: luggage.folders,
+        limits: setup::limits(settings),
+        door: door.map(Arc::new),
+        service: service.map_err(VmError::Service)?,
+        stdout: Some(Box::new(std::io::stdout())),
+        stderr: Some(Box::new(std::io::stderr())),
+    })
+}
+
+/// So many random bytes, hexadecimal.
+fn random<const N: usize>() -> Result<String, VmError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(VmError::Random)?;
+    Ok(hex::encode(bytes))
+}
+
+/// What tells the host from the script, which has the same token.
+fn key() -> Result<Secret, VmError> {
+    random::<32>().map(Secret::new)
 }

@@ -1,0 +1,201 @@
+//! What runs a machine on this node, tried in order: the device of a node may open and never run anything.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::account::{self, AccountError};
+use super::krun::{self, KrunError};
+use super::kvm::Kvm;
+use super::machine::Machine;
+use super::qemu::{self, Accel, Parts, QemuError};
+use super::runs::Run;
+use super::session::{self, Ending, Plan, Within};
+use super::settings::{AccelChoice, EngineChoice, VmSettings};
+use super::{OFF_WITHIN, OWN};
+use crate::domain::vm::Course;
+use crate::sidecar::say;
+use crate::sidecar::stops::Stops;
+use crate::sidecar::vm::image::{Image, ImageError, Store};
+
+/// A kernel is up by then, each with its own.
+const BOOT_BY_KVM: Duration = Duration::from_secs(30);
+const BOOT_BY_TCG: Duration = Duration::from_secs(120);
+/// The same where there is something else to be tried.
+const BOOT_BY_KVM_IF_IT_CAN: Duration = Duration::from_secs(15);
+/// Folders in and out, which may be large.
+const SETUP: Duration = Duration::from_secs(600);
+/// Beside its unpacked beginning, MiB.
+const KERNEL_MEMORY: u64 = 64;
+
+/// What runs machines here.
+#[derive(Debug)]
+pub(super) enum Engine {
+    /// qemu, where it is, by what is to be tried.
+    Qemu(PathBuf),
+    /// podman and crun with krun.
+    Krun,
+}
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EngineError {
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    #[error(transparent)]
+    Krun(#[from] KrunError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("this node has no KVM, which --accel kvm asks for ({0}); without it: --accel tcg, or auto")]
+    NoKvm(String),
+    #[error("the machine's beginning could not be made")]
+    Initrd(#[source] ImageError),
+    #[error(
+        "the machine's memory of {memory} MiB is too small for this kernel and this program: it needs {needed}; give the \
+         task {} MiB or more, or set ALBATROS_VM_MEMORY", needed + super::share::HOSTS_MEMORY
+    )]
+    Memory { memory: u64, needed: u64 },
+    #[error("{} cannot be read", .0.display())]
+    Read(PathBuf, #[source] std::io::Error),
+    #[error("no engine has started a machine")]
+    None,
+}
+
+/// The engine, as it was told, or the one that is there.
+pub(super) fn choose(settings: &VmSettings) -> Result<Engine, EngineError> {
+    match settings.engine {
+        EngineChoice::Krun if krun::find(&settings.path).is_none() => Err(KrunError::Missing.into()),
+        EngineChoice::Krun => Ok(Engine::Krun),
+        EngineChoice::Qemu => Ok(Engine::Qemu(qemu::find(&settings.path)?)),
+        EngineChoice::Auto => match qemu::find(&settings.path) {
+            Ok(program) => Ok(Engine::Qemu(program)),
+            Err(_) if krun::find(&settings.path).is_some() => Ok(Engine::Krun),
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// What a machine is started from.
+pub(super) struct Start<'a> {
+    pub(super) settings: &'a VmSettings,
+    pub(super) run: &'a Run,
+    pub(super) image: Option<(&'a Image, &'a Store)>,
+}
+
+impl Start<'_> {
+    /// Starts a machine and drives it until it is over and gone.
+    pub(super) async fn run(
+        &self,
+        engine: &Engine,
+        plan: &mut Plan,
+        end: Instant,
+        stops: &mut Stops,
+    ) -> Result<Ending, EngineError> {
+        match engine {
+            Engine::Qemu(program) => self.qemu(program.clone(), plan, end, stops).await,
+            Engine::Krun => {
+                let mut machine = krun::start(self.settings, &self.program(), self.run)?;
+                let ending = self.drive(&mut machine, plan, (BOOT_BY_TCG, end), stops).await;
+                krun::remove(self.run.dir()).await;
+                Ok(ending)
+            }
+        }
+    }
+
+    async fn qemu(
+        &self,
+        program: PathBuf,
+        plan: &mut Plan,
+        end: Instant,
+        stops: &mut Stops,
+    ) -> Result<Ending, EngineError> {
+        let (image, store) = self.image.ok_or(EngineError::None)?;
+        let kvm = Kvm::of(&self.settings.store);
+        let tries = self.tries(&kvm)?;
+        let parts = self.parts(program, image, store)?;
+        qemu::scratch(self.run, self.settings.disk, &self.settings.path).await?;
+        let (last, before) = tries.split_last().ok_or(EngineError::None)?;
+        for (accel, boot) in before {
+            let mut machine = qemu::start(&parts, self.run, *accel)?;
+            let ending = self.drive(&mut machine, plan, (*boot, end), stops).await;
+            let Ending::Lost(Course::Booting, why) = ending else { return Ok(ending) };
+            kvm.fails();
+            say(&format!(
+                "KVM does not run machines on this node ({why}): this one's instructions are translated (TCG)"
+            ));
+        }
+        let (accel, boot) = *last;
+        let mut machine = qemu::start(&parts, self.run, accel)?;
+        Ok(self.drive(&mut machine, plan, (boot, end), stops).await)
+    }
+
+    /// What is tried, in this order, and how long its kernel may take.
+    fn tries(&self, kvm: &Kvm) -> Result<Vec<(Accel, Duration)>, EngineError> {
+        let missing = Kvm::missing();
+        Ok(match (self.settings.accel, missing) {
+            (AccelChoice::Tcg, _) => vec![(Accel::Tcg, BOOT_BY_TCG)],
+            (AccelChoice::Kvm, None) => vec![(Accel::Kvm, BOOT_BY_KVM)],
+            (AccelChoice::Kvm, Some(why)) => return Err(EngineError::NoKvm(why)),
+            (AccelChoice::Auto, None) if !kvm.has_failed() => {
+                vec![(Accel::Kvm, BOOT_BY_KVM_IF_IT_CAN), (Accel::Tcg, BOOT_BY_TCG)]
+            }
+            (AccelChoice::Auto, None) => {
+                say("KVM has failed on this node: the machine's instructions are translated (TCG), which is slow");
+                vec![(Accel::Tcg, BOOT_BY_TCG)]
+            }
+            (AccelChoice::Auto, Some(why)) => {
+                say(&format!("no KVM ({why}): the machine's instructions are translated (TCG), which is slow"));
+                vec![(Accel::Tcg, BOOT_BY_TCG)]
+            }
+        })
+    }
+
+    fn parts(&self, program: PathBuf, image: &Image, store: &Store) -> Result<Parts, EngineError> {
+        let initrd = image.initrd(&self.program(), store).map_err(EngineError::Initrd)?;
+        let size = std::fs::metadata(&initrd).map_err(|error| EngineError::Read(initrd.clone(), error))?.len();
+        // It is there twice while it is unpacked.
+        let needed = KERNEL_MEMORY + 2 * size.div_ceil(1 << 20);
+        let memory = self.settings.memory;
+        if memory < needed {
+            return Err(EngineError::Memory { memory, needed });
+        }
+        Ok(Parts {
+            program,
+            kernel: image.kernel.clone(),
+            initrd,
+            root: image.root.clone(),
+            cpus: self.settings.cpus,
+            memory,
+            network: self.settings.network.is_some(),
+            user: account::of(&self.settings.qemu_user)?,
+        })
+    }
+
+    /// The program that is the guest's: this one, or a developer's.
+    fn program(&self) -> PathBuf {
+        self.settings.bin_from.as_ref().map_or_else(|| PathBuf::from(OWN), |dir| dir.join("albatros"))
+    }
+
+    async fn drive(
+        &self,
+        machine: &mut Machine,
+        plan: &mut Plan,
+        (boot, end): (Duration, Instant),
+        stops: &mut Stops,
+    ) -> Ending {
+        let within = Within { boot, setup: SETUP, grace: self.settings.grace };
+        let ending = session::run(machine, plan, within, end, stops).await;
+        // podman is to put its container away by itself.
+        let polite = matches!(ending, Ending::Done(..)) && self.image.is_none();
+        machine.end(if polite { OFF_WITHIN } else { Duration::ZERO }).await;
+        if let Ending::Lost(..) = &ending {
+            let lines = machine.console().harmless();
+            if !lines.is_empty() {
+                say("the end of the machine's console:");
+                lines.iter().for_each(|line| say(&format!("| {line}")));
+            }
+        }
+        ending
+    }
+}

@@ -1,0 +1,238 @@
+//! Engine `qemu`: its `microvm` machine, which has no devices but those named here.
+//!
+//! What the machine's process needs is opened here and handed down: it can be a user who may open nothing of ours. Its
+//! standard input is the link, its standard output the machine's console.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::console::Console;
+use super::machine::Machine;
+use super::runs::{Run, private};
+use super::share;
+
+/// The program.
+const PROGRAM: &str = "qemu-system-x86_64";
+/// This program, also after its file was replaced.
+const OWN: &str = "/proc/self/exe";
+/// A sparse file system takes a moment.
+const DISK_WITHIN: Duration = Duration::from_secs(120);
+/// Translated code, MiB; otherwise qemu takes an eighth of the node's memory for it.
+const TRANSLATED: u32 = 64;
+/// Where administrators' programs are, which a task's PATH may not name.
+const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// What runs the machine's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Accel {
+    Kvm,
+    Tcg,
+}
+
+/// Why there is no machine.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum QemuError {
+    #[error("qemu's microvm machine is one of x86_64: on this node only --engine krun can run machines")]
+    Processor,
+    #[error(
+        "{0} is not installed on this node (Debian and Ubuntu: apt-get install qemu-system-x86; Fedora: dnf install qemu-system-x86-core)"
+    )]
+    NoQemu(&'static str),
+    #[error("mke2fs is not installed on this node (apt-get install e2fsprogs)")]
+    NoMke2fs,
+    #[error("the machine's disk could not be made")]
+    Disk(#[source] io::Error),
+    #[error("the machine's disk could not be made: {0}")]
+    Mke2fs(String),
+    #[error("{} cannot be opened", .0.display())]
+    Open(PathBuf, #[source] io::Error),
+    #[error("the machine's process could not be started")]
+    Start(#[source] io::Error),
+}
+
+/// What a machine is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) program: PathBuf,
+    pub(super) kernel: PathBuf,
+    pub(super) initrd: PathBuf,
+    pub(super) root: PathBuf,
+    pub(super) cpus: u32,
+    /// MiB
+    pub(super) memory: u64,
+    pub(super) network: bool,
+    /// For [`super::keep`].
+    pub(super) user: Option<String>,
+}
+
+/// Where qemu is.
+pub(super) fn find(path: &OsString) -> Result<PathBuf, QemuError> {
+    if std::env::consts::ARCH != "x86_64" {
+        return Err(QemuError::Processor);
+    }
+    on_path(path, PROGRAM).ok_or(QemuError::NoQemu(PROGRAM))
+}
+
+/// A program, where a shell would find it, or an administrator's.
+pub(super) fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
+    let dirs = std::env::split_paths(path).chain(SBIN.map(PathBuf::from));
+    dirs.map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// Makes the machine's own disk in the run's folder: sparse, so that it takes what is written to it and no more than `size`.
+pub(super) async fn scratch(run: &Run, size: u64, path: &OsString) -> Result<(), QemuError> {
+    let mke2fs = on_path(path, "mke2fs").ok_or(QemuError::NoMke2fs)?;
+    let file = run.file("scratch.ext4");
+    private(&file).and_then(|file| file.set_len(size)).map_err(QemuError::Disk)?;
+    let mut command = Command::new(mke2fs);
+    // Nothing of it outlives the machine: no journal. Many small files: an inode each 8 KiB.
+    command.args(["-q", "-F", "-t", "ext4", "-m", "0", "-i", "8192", "-O", "^has_journal"]);
+    command.args(["-E", "lazy_itable_init=1,nodiscard"]).arg(&file);
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let slow = || QemuError::Mke2fs(format!("mke2fs has taken longer than {} s", DISK_WITHIN.as_secs()));
+    let made = timeout(DISK_WITHIN, command.output()).await.map_err(|_elapsed| slow())?.map_err(QemuError::Disk)?;
+    if made.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&made.stderr);
+    Err(QemuError::Mke2fs(super::console::harmless(said.lines().next_back().unwrap_or("mke2fs does not say why"))))
+}
+
+/// Starts a machine.
+pub(super) fn start(parts: &Parts, run: &Run, accel: Accel) -> Result<Machine, QemuError> {
+    let open = |path: &Path| File::open(path).map_err(|error| QemuError::Open(path.to_owned(), error));
+    let scratch = run.file("scratch.ext4");
+    // qemu opens it for reading first, and takes no descriptor for that with which one can do more.
+    let seen = open(&scratch)?;
+    let scratch = private(&scratch).map_err(|error| QemuError::Open(scratch, error))?;
+    let files = [open(&parts.kernel)?, open(&parts.initrd)?, open(&parts.root)?, scratch, seen];
+    let (link, theirs) = std::os::unix::net::UnixStream::pair().map_err(QemuError::Start)?;
+    let (screen, its_screen) = std::os::unix::net::UnixStream::pair().map_err(QemuError::Start)?;
+    for stream in [&link, &screen] {
+        stream.set_nonblocking(true).map_err(QemuError::Start)?;
+    }
+    let mut command = Command::new(OWN);
+    command.arg0("albatros").args(["vm", "keep", "--parent"]).arg(std::process::id().to_string());
+    command.arg("--mark").arg(run.process());
+    if let Some(user) = &parts.user {
+        command.arg("--user").arg(user);
+    }
+    let numbers = files.each_ref().map(|file| file.as_raw_fd());
+    command.arg("--").arg(&parts.program).args(args(parts, numbers, accel));
+    command.env_clear().current_dir("/").kill_on_drop(true);
+    command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(its_screen)).stderr(Stdio::piped());
+    // From here to the start no other process may be started, and none is: these would be handed down to it too.
+    for file in &files {
+        fcntl_setfd(file, FdFlags::empty()).map_err(|error| QemuError::Start(error.into()))?;
+    }
+    let mut child = command.spawn().map_err(QemuError::Start)?;
+    drop((command, files));
+    let console = Console::default();
+    console.watch(UnixStream::from_std(screen).map_err(QemuError::Start)?);
+    if let Some(said) = child.stderr.take() {
+        console.watch(said);
+    }
+    let link = UnixStream::from_std(link).map_err(QemuError::Start)?;
+    Ok(Machine::new(child, link, console))
+}
+
+/// qemu's command line. Nothing in it is a build's or a guest's.
+fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: Accel) -> Vec<String> {
+    let mut args = Vec::new();
+    let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
+    add("-M", "microvm".to_owned());
+    match accel {
+        Accel::Kvm => {
+            add("-accel", "kvm".to_owned());
+            add("-cpu", "host".to_owned());
+        }
+        Accel::Tcg => {
+            add("-accel", format!("tcg,thread=multi,tb-size={TRANSLATED}"));
+            add("-cpu", "max".to_owned());
+        }
+    }
+    add("-smp", parts.cpus.to_string());
+    add("-m", parts.memory.to_string());
+    add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny".to_owned());
+    add("-display", "none".to_owned());
+    add("-kernel", format!("/proc/self/fd/{kernel}"));
+    add("-initrd", format!("/proc/self/fd/{initrd}"));
+    add("-append", kernel_line(accel));
+    add("-chardev", "socket,id=console,fd=1".to_owned());
+    add("-serial", "chardev:console".to_owned());
+    add("-chardev", "socket,id=link,fd=0".to_owned());
+    add("-device", "virtio-serial-device,max_ports=2".to_owned());
+    add("-device", "virtserialport,chardev=link,name=albatros".to_owned());
+    for (number, name, options) in [(root, "root", "read-only=on"), (scratch, "scratch", "cache=unsafe,discard=unmap")]
+    {
+        add("-add-fd", format!("fd={number},set={number}"));
+        let file = format!("file=/dev/fdset/{number},file.locking=off,format=raw,if=none");
+        add("-drive", format!("id={name},{file},{options}"));
+        add("-device", format!("virtio-blk-device,drive={name},serial={name}"));
+    }
+    add("-add-fd", format!("fd={seen},set={scratch}"));
+    add("-object", "rng-builtin,id=random".to_owned());
+    add("-device", "virtio-rng-device,rng=random".to_owned());
+    if parts.network {
+        add("-netdev", "user,id=net,ipv6=off".to_owned());
+        add("-device", "virtio-net-device,netdev=net".to_owned());
+    }
+    args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned));
+    args
+}
+
+/// Seen on a node with much to do: a kernel whose instructions are translated measures how fast time is counted, by a device
+/// that is translated too, fails, and hangs for ever. So it is told.
+fn kernel_line(accel: Accel) -> String {
+    let clock = match (accel, share::khz()) {
+        (Accel::Tcg, Some(khz)) => format!(" tsc_early_khz={khz}"),
+        (Accel::Tcg, None) | (Accel::Kvm, _) => String::new(),
+    };
+    format!("console=ttyS0 quiet panic=-1 reboot=t{clock} -- vm guest")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(network: bool) -> Parts {
+        Parts {
+            program: "/usr/bin/qemu-system-x86_64".into(),
+            kernel: "/store/vmlinuz".into(),
+            initrd: "/store/initrd".into(),
+            root: "/store/root.squashfs".into(),
+            cpus: 2,
+            memory: 512,
+            network,
+            user: None,
+        }
+    }
+
+    #[test]
+    fn a_machine_has_no_network_unless_it_is_asked_for_and_never_writes_its_image() {
+        let line = args(&parts(false), [3, 4, 5, 6, 7], Accel::Tcg).join(" ");
+        assert!(!line.contains("net"), "{line}");
+        assert!(line.contains("id=root,file=/dev/fdset/5,file.locking=off,format=raw,if=none,read-only=on"), "{line}");
+        assert!(line.contains("-nodefaults -no-user-config -no-reboot"), "{line}");
+        assert!(args(&parts(true), [3, 4, 5, 6, 7], Accel::Kvm).join(" ").contains("-netdev user,"));
+    }
+
+    #[test]
+    fn a_program_is_looked_for_where_a_shell_looks_and_where_administrators_have_theirs() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("qemu-system-x86_64"), "").unwrap();
+        let path = OsString::from(dir.path());
+        assert_eq!(on_path(&path, PROGRAM), Some(dir.path().join(PROGRAM)));
+        assert_eq!(on_path(&path, "no-such-program"), None);
+    }
+}
