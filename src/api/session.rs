@@ -3,6 +3,7 @@
 pub mod blobs;
 pub mod jobs;
 mod log;
+mod runner;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

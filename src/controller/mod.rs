@@ -25,6 +25,7 @@ mod report;
 mod reports;
 mod ring;
 mod routes;
+mod runner;
 mod served;
 mod session;
 mod upstream;
@@ -52,6 +53,7 @@ use log::Logs;
 use machine::Declared;
 use reports::Reports;
 use ring::Ring;
+use runner::Given;
 use served::Served;
 use session::Session;
 use upstream::Upstream;
@@ -138,6 +140,7 @@ pub(crate) struct App {
     pub(crate) jobs: Jobs,
     pub(crate) blobs: Blobs,
     pub(crate) saves: Saves,
+    pub(crate) runner: Given,
     pub(crate) served: Served,
 }
 
@@ -169,6 +172,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         jobs: Jobs::default(),
         blobs: Blobs::new(settings.task_dir),
         saves: Saves::default(),
+        runner: Given::default(),
         served: Served::default(),
     });
     let stop = CancellationToken::new();

@@ -10,7 +10,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Ref, RefOr, Response as Described};
 use utoipa::{IntoResponses, OpenApi};
 
-use super::{blobs, build, events, finish, jobs, log, machine, params, report};
+use super::{blobs, build, events, finish, jobs, log, machine, params, report, runner};
 use crate::domain::described::{Document, operations, refusals, says, tell_of_bytes, tell_of_caches, tell_once};
 use crate::domain::problem::{self, Problem};
 
@@ -35,6 +35,7 @@ use crate::domain::problem::{self, Problem};
         events::read,
         events::write,
         report::report,
+        runner::register,
         log::masks,
         log::put,
         log::end,

@@ -9,7 +9,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use super::access::{Door, nowhere, otherwise};
-use super::{blobs, build, events, finish, jobs, log, machine, openapi, params, report, served};
+use super::{blobs, build, events, finish, jobs, log, machine, openapi, params, report, runner, served};
 use crate::domain::blob::BlobKind;
 
 /// The routes of one door.
@@ -33,6 +33,7 @@ fn shared() -> Router<Door> {
         .route("/v1/params/{name}", get(params::one))
         .route("/v1/events", get(events::read).post(events::write))
         .route("/v1/report", post(report::report))
+        .route("/v1/runner", post(runner::register))
         .route("/v1/masks", get(log::masks))
         .route("/v1/log/{stream}/{offset}", put(log::put))
         .route("/v1/log/{stream}/end", post(log::end))

@@ -1,5 +1,6 @@
 //! serve, as the one build sees it that this controller is of.
 
+use axum::http::StatusCode;
 use bytes::Bytes;
 
 use super::answer::Refusal;
@@ -8,6 +9,7 @@ use super::{App, Source};
 use crate::api::session::{SessionError, SessionServer};
 use crate::domain::id::ClaimId;
 use crate::domain::log_chunk::{End, Stream};
+use crate::domain::problem;
 use crate::domain::report::Report;
 use crate::domain::secret::Secret;
 
@@ -58,6 +60,32 @@ impl App {
         match self.decided().await? {
             Decided::Granted(_) => self.upstream.as_ref().ok_or_else(|| none("no server was named to it")),
             Decided::Without(reason) => Err(none(&reason)),
+        }
+    }
+}
+
+/// What serve's refusal means for who asked.
+pub(super) fn refused(error: &SessionError) -> Refusal {
+    let (problem, retry_after) = match error {
+        SessionError::NoAnswer(cause) => {
+            tracing::warn!(error = %cause, "serve gives no answer");
+            return Refusal::waiting("serve does not answer: try again");
+        }
+        SessionError::Refused { problem, retry_after } => (problem, retry_after),
+    };
+    let said = problem.detail.as_str();
+    match StatusCode::from_u16(problem.status) {
+        Ok(StatusCode::NOT_FOUND) if problem.kind == problem::NO_STORE => {
+            Refusal::of_kind(StatusCode::NOT_FOUND, problem::NO_STORE, said)
+        }
+        // Our secret, and not the caller's token, is what serve does not take.
+        Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Refusal::forbidden(format!("serve refuses: {said}")),
+        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => Refusal::busy(said),
+        Ok(StatusCode::INSUFFICIENT_STORAGE) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, said),
+        Ok(status) if status.is_client_error() => Refusal::new(status, said),
+        Ok(_) | Err(_) => {
+            tracing::warn!(status = problem.status, ?retry_after, "serve has trouble");
+            Refusal::waiting(format!("serve has trouble: {said}"))
         }
     }
 }

@@ -5,6 +5,7 @@ mod blobs;
 mod jobs;
 mod log;
 mod machine;
+mod runner;
 mod saves;
 mod wire;
 

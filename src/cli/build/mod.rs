@@ -8,6 +8,7 @@ mod place;
 mod printed;
 mod progress;
 mod report;
+mod runner;
 
 use clap::Subcommand;
 
@@ -16,12 +17,14 @@ use super::settings::{self, Environment, SettingsError};
 use crate::api::controller::{Controller, ControllerError};
 use crate::sidecar::keep::KeepError;
 use crate::sidecar::pack::PackError;
+use crate::sidecar::runner::RunnerError;
 
 use artifact::ArtifactArgs;
 use cache::CacheArgs;
 use job::JobArgs;
 use param::ParamArgs;
 use report::ReportArgs;
+use runner::RunnerArgs;
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
@@ -31,6 +34,7 @@ pub(crate) enum BuildVerb {
     Cache(CacheArgs),
     Param(ParamArgs),
     Report(ReportArgs),
+    Runner(RunnerArgs),
 }
 
 /// Why a verb did not come to its end.
@@ -46,6 +50,8 @@ pub(crate) enum BuildError {
     Files(#[from] PackError),
     #[error(transparent)]
     Keep(#[from] KeepError),
+    #[error(transparent)]
+    Runner(#[from] RunnerError),
     #[error("nothing can be written to standard output")]
     Output(#[from] std::io::Error),
 }
@@ -56,6 +62,7 @@ impl BuildError {
             Self::Settings(_) | Self::Usage(_) | Self::Keep(KeepError::There { .. }) => Exit::Usage,
             Self::Controller(error) | Self::Keep(KeepError::Controller(error)) => of_controller(error),
             Self::Files(error) | Self::Keep(KeepError::Files(error)) if error.is_about_the_files() => Exit::Usage,
+            Self::Runner(error) => of_runner(error),
             Self::Files(_) | Self::Keep(_) | Self::Output(_) => Exit::Infra,
         }
     }
@@ -71,6 +78,22 @@ fn of_controller(error: &ControllerError) -> Exit {
         | ControllerError::Socket(_)
         | ControllerError::NoAnswer(_)
         | ControllerError::Strange(_) => Exit::Infra,
+    }
+}
+
+fn of_runner(error: &RunnerError) -> Exit {
+    match error {
+        RunnerError::Failed(..) => Exit::Failed,
+        RunnerError::Settings(_) => Exit::Usage,
+        // The build is no runner.
+        RunnerError::Registration(error) if error.status().is_some_and(|status| status == 404) => Exit::Usage,
+        RunnerError::Registration(_)
+        | RunnerError::Strange
+        | RunnerError::NoProgram(_)
+        | RunnerError::Files(_)
+        | RunnerError::Start(..)
+        | RunnerError::Wait(_)
+        | RunnerError::Signals(_) => Exit::Infra,
     }
 }
 
@@ -92,5 +115,6 @@ pub(crate) async fn run(verb: &BuildVerb, environment: Environment<'_>) -> Resul
         BuildVerb::Cache(args) => cache::run(args, &controller, environment).await,
         BuildVerb::Param(args) => param::run(args, &controller).await,
         BuildVerb::Report(args) => report::run(args, &controller).await,
+        BuildVerb::Runner(RunnerArgs {}) => runner::run(&controller, std::env::vars_os()).await,
     }
 }

@@ -15,7 +15,8 @@ use futures_util::stream::unfold;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::{Refusal, ask, labelled, refused};
+use super::super::upstream::refused;
+use super::{Refusal, ask, labelled};
 use crate::controller::access::Either;
 use crate::controller::openapi::{Token, Undecided};
 use crate::domain::blob::{BlobKind, Manifest};

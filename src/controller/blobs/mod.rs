@@ -29,11 +29,9 @@ use utoipa::OpenApi;
 use super::access::{Door, Either};
 use super::answer::Refusal;
 use super::upstream::Upstream;
-use crate::api::session::SessionError;
 use crate::api::session::blobs::Session;
 use crate::domain::blob::BlobKind;
 use crate::domain::label::Label;
-use crate::domain::problem;
 
 pub(super) use get::list;
 pub(super) use saves::{Saves, declare, declared, done, due};
@@ -89,32 +87,6 @@ pub(super) fn one(kind: BlobKind) -> MethodRouter<Door> {
         put::write(by.app, (kind, &id), query, &headers, body).await
     };
     routing::get(read).head(head).put(write)
-}
-
-/// What serve's refusal means for who asked.
-fn refused(error: &SessionError) -> Refusal {
-    let (problem, retry_after) = match error {
-        SessionError::NoAnswer(cause) => {
-            tracing::warn!(error = %cause, "serve gives no answer about a blob");
-            return Refusal::waiting("serve does not answer: try again");
-        }
-        SessionError::Refused { problem, retry_after } => (problem, retry_after),
-    };
-    let said = problem.detail.as_str();
-    match StatusCode::from_u16(problem.status) {
-        Ok(StatusCode::NOT_FOUND) if problem.kind == problem::NO_STORE => {
-            Refusal::of_kind(StatusCode::NOT_FOUND, problem::NO_STORE, said)
-        }
-        // Our secret, and not the caller's token, is what serve does not take.
-        Ok(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Refusal::forbidden(format!("serve refuses: {said}")),
-        Ok(StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) => Refusal::busy(said),
-        Ok(StatusCode::INSUFFICIENT_STORAGE) => Refusal::new(StatusCode::INSUFFICIENT_STORAGE, said),
-        Ok(status) if status.is_client_error() => Refusal::new(status, said),
-        Ok(_) | Err(_) => {
-            tracing::warn!(status = problem.status, ?retry_after, "serve has trouble with a blob");
-            Refusal::waiting(format!("serve has trouble: {said}"))
-        }
-    }
 }
 
 /// An answer's headers, from a label.

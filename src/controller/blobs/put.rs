@@ -11,9 +11,10 @@ use axum::response::Response;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::upstream::refused;
 use super::flow::{Broken, Flow, Through, watched};
 use super::spool::{self, SpoolError};
-use super::{Refusal, ask, labelled, refused};
+use super::{Refusal, ask, labelled};
 use crate::api::session::SessionError;
 use crate::api::session::blobs::{Begun, Commit, Wanted};
 use crate::controller::SharedApp;

@@ -25,6 +25,7 @@ pub(super) fn of(settings: &ExecSettings, group: Option<&Group>) -> io::Result<E
     std::fs::write(home.join(".gitconfig"), "[safe]\n\tdirectory = *\n")?;
 
     let mut all: Environment = settings.image_vars.clone();
+    all.extend(settings.runner_vars.iter().cloned());
     let mut put = |name: &str, value: OsString| {
         all.retain(|(known, _)| known != name);
         all.push((name.into(), value));

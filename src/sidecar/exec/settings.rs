@@ -51,6 +51,8 @@ pub struct ExecSettings {
     pub(super) image_vars: Vec<(OsString, OsString)>,
     /// `ALBATROS_FINISH`: it is this process that tells the controller of the script's end.
     pub(super) finish: bool,
+    /// What the builder says of its runners, for `albatros runner`.
+    pub(super) runner_vars: Vec<(OsString, OsString)>,
 }
 
 /// What is never an image's own variable.
@@ -97,6 +99,7 @@ impl ExecSettings {
             of_image,
             finish: finish(vars)?,
             image_vars: if of_image { vars.only(of_an_image) } else { Vec::new() },
+            runner_vars: vars.only(|name| name.as_bytes().starts_with(b"ALBATROS_RUNNER_")),
         })
     }
 

@@ -64,6 +64,7 @@ async fn what_the_controller_answers_is_what_its_description_says() {
     }
     prepare(&doors).await;
     script(&doors).await;
+    runner(&doors, &serve).await;
     blobs(&doors).await;
     jobs(&doors, &serve).await;
     own_job(&doors).await;
@@ -115,6 +116,17 @@ async fn script(doors: &Doors<'_>) {
     let xml = r#"<testsuite name="a"><testcase name="b"/></testsuite>"#;
     report("application/xml").bytes(xml).given().await;
     report("image/png").bytes("x").refused(415).await;
+}
+
+async fn runner(doors: &Doors<'_>, serve: &FakeServe) {
+    let ask = || doors.script("register_runner", "/v1/runner");
+    ask().refused(404).await;
+    serve.runners([Err(503), Err(429), Ok(super::runner::gitea())]);
+    ask().refused(503).await;
+    ask().refused(429).await;
+    doors.trusted("register_runner", "/v1/runner").refused(403).await;
+    ask().given().await;
+    ask().refused(410).await;
 }
 
 async fn blobs(doors: &Doors<'_>) {

@@ -11,6 +11,7 @@ mod prepare;
 mod process;
 mod report;
 mod rights;
+mod runner;
 mod serve;
 mod session;
 mod verbs;

@@ -12,6 +12,8 @@ const ROUTES: &[(&str, &str, u16, u16)] = &[
     ("GET /v1/params/SECRET1", "", 200, 403),
     ("POST /v1/events application/json", r#"{"type":"a"}"#, 200, 403),
     ("POST /v1/report text/markdown", "done", 200, 403),
+    // A build of no server has no runner.
+    ("POST /v1/runner", "", 403, 403),
     ("GET /v1/nothing", "", 404, 404),
     ("DELETE /v1/params", "", 405, 405),
     (

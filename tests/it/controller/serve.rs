@@ -8,6 +8,7 @@ use albatros::api::session::SessionServer;
 use albatros::controller::Source;
 use albatros::domain::grant::Grant;
 use albatros::domain::report::Report;
+use albatros::domain::runner_wire::RunnerRegistration;
 use albatros::domain::secret::Secret;
 use axum::Router;
 use axum::extract::{Json, Path, State};
@@ -35,6 +36,9 @@ struct Kept {
     exchanges: Vec<Asked>,
     reports: Vec<(String, Report)>,
     report_refusal: Option<u16>,
+    /// What the runner is registered as, or the status that says why not, the last one for ever.
+    runners: VecDeque<Result<RunnerRegistration, u16>>,
+    runners_asked: Vec<String>,
 }
 
 /// A server on a port of its own; it may go and come back.
@@ -92,6 +96,7 @@ impl FakeServe {
         let router = Router::new()
             .route("/session", post(exchange))
             .route("/session/{claim}/report", put(report))
+            .route("/session/{claim}/runner", post(runner))
             .route("/session/{claim}/log/{stream}/{offset}", put(async || StatusCode::NO_CONTENT))
             .route("/session/{claim}/log/{stream}/end", post(async || StatusCode::NO_CONTENT))
             .with_state(Arc::clone(&self.kept))
@@ -111,6 +116,16 @@ impl FakeServe {
 
     pub(super) fn reports(&self) -> Vec<(String, Report)> {
         self.kept.lock().unwrap().reports.clone()
+    }
+
+    /// This build is a runner: what is answered to who asks for it, the last one for ever.
+    pub(super) fn runners(&self, answers: impl IntoIterator<Item = Result<RunnerRegistration, u16>>) {
+        self.kept.lock().unwrap().runners = answers.into_iter().collect();
+    }
+
+    /// The bearers that have asked for it.
+    pub(super) fn runners_asked(&self) -> Vec<String> {
+        self.kept.lock().unwrap().runners_asked.clone()
     }
 
     /// From now on reports are refused so.
@@ -154,5 +169,19 @@ async fn report(
     match kept.report_refusal {
         Some(status) => problem(status, "about:blank"),
         None => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+async fn runner(State(kept): State<Arc<Mutex<Kept>>>, Path(claim): Path<String>, headers: HeaderMap) -> Response {
+    assert_eq!(claim, CLAIM);
+    let mut kept = kept.lock().unwrap();
+    kept.runners_asked.push(bearer(&headers));
+    let answer = if kept.runners.len() > 1 { kept.runners.pop_front() } else { kept.runners.front().cloned() };
+    match answer {
+        Some(Ok(registration)) => {
+            ([("content-type", "application/json")], registration.to_wire().unwrap()).into_response()
+        }
+        Some(Err(status)) => problem(status, "about:blank"),
+        None => problem(404, "about:blank"),
     }
 }
