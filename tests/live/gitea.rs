@@ -1,5 +1,6 @@
 //! A Gitea of our own, with two people in it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub(crate) struct Gitea {
     pub(crate) quentin: String,
     /// The token of somebody without rights.
     pub(crate) mallory: String,
+    /// What the owner types to sign in.
+    password: String,
 }
 
 fn configuration(room: &Path, port: u16, static_root: Option<String>) -> String {
@@ -57,7 +60,7 @@ DISABLE_REGISTRATION = true
 [webhook]
 ALLOWED_HOST_LIST = loopback
 [actions]
-ENABLED = false
+ENABLED = true
 [cron.update_checker]
 ENABLED = false
 [log]
@@ -78,12 +81,16 @@ impl Gitea {
         let room = Room::new("gitea");
         let root = std::env::var_os("ALBATROS_LIVE_GITEA_ROOT").map(|path| path.to_str().unwrap().to_owned());
         let config = room.write("app.ini", &configuration(room.path(), port, root));
-        let environment =
-            [("CONFIG".to_owned(), config.clone()), ("HOME".to_owned(), room.path().to_str().unwrap().to_owned())];
+        let password = hex(16);
+        let environment = [
+            ("CONFIG".to_owned(), config.clone()),
+            ("HOME".to_owned(), room.path().to_str().unwrap().to_owned()),
+            ("SIGN_IN".to_owned(), password.clone()),
+        ];
         let lines = r#"
             {
             if ! gitea migrate --config "$CONFIG"; then echo "gitea has no templates or no database"; exit 0; fi
-            gitea admin user create --config "$CONFIG" --username quentin --password "$(date +%N)-quentin" \
+            gitea admin user create --config "$CONFIG" --username quentin --password "$SIGN_IN" \
                 --email q@example.invalid --admin --must-change-password=false
             gitea admin user create --config "$CONFIG" --username mallory --password "$(date +%N)-mallory" \
                 --email m@example.invalid --must-change-password=false
@@ -104,7 +111,7 @@ impl Gitea {
             return None;
         };
         let command = ["gitea", "web", "--config", &config].map(str::to_owned);
-        let gitea = Self { server: Minded::start(room, &command), port, quentin, mallory };
+        let gitea = Self { server: Minded::start(room, &command), port, quentin, mallory, password };
         let begun = Instant::now();
         while gitea.try_call(&gitea.quentin, "GET", "/user", &Value::Null).await.is_none() {
             if begun.elapsed() > START {
@@ -145,6 +152,58 @@ impl Gitea {
         let body = json!({"content": BASE64_STANDARD.encode(text), "message": uuid(), "branch": "main"});
         let made = self.call(token, "POST", &format!("/repos/{repo}/contents/{file}"), &body).await;
         made["commit"]["sha"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks for something whose answer says nothing.
+    pub(crate) async fn tell(&self, method: &str, path: &str, body: &Value) {
+        let reply = self.try_call(&self.quentin, method, path, body).await;
+        assert!(reply.is_some(), "{method} {path} was refused: {}", self.server.last_words());
+    }
+
+    /// The jobs of a repository's workflows, the oldest first.
+    pub(crate) async fn jobs(&self, repo: &str) -> Vec<Value> {
+        let all = self.call(&self.quentin, "GET", &format!("/repos/{repo}/actions/jobs"), &Value::Null).await;
+        all["jobs"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The runners of a repository, by name.
+    pub(crate) async fn runners(&self, repo: &str) -> Vec<String> {
+        let all = self.call(&self.quentin, "GET", &format!("/repos/{repo}/actions/runners"), &Value::Null).await;
+        let name = |one: &Value| one["name"].as_str().unwrap_or_default().to_owned();
+        all["runners"].as_array().into_iter().flatten().map(name).collect()
+    }
+
+    /// Cancels a run of a workflow as a person does in a browser: its API has nothing for that.
+    pub(crate) async fn cancel(&self, repo: &str, run: u64) {
+        let mut cookies = BTreeMap::new();
+        self.web(&mut cookies, "GET", "/user/login", &[]).await;
+        let sign_in = [("user_name", "quentin"), ("password", self.password.as_str())];
+        assert_eq!(self.web(&mut cookies, "POST", "/user/login", &sign_in).await, 303);
+        self.web(&mut cookies, "GET", "/", &[]).await;
+        assert_eq!(self.web(&mut cookies, "POST", &format!("/{repo}/actions/runs/{run}/cancel"), &[]).await, 200);
+    }
+
+    async fn web(
+        &self,
+        cookies: &mut BTreeMap<String, String>,
+        method: &str,
+        path: &str,
+        form: &[(&str, &str)],
+    ) -> u16 {
+        let csrf = cookies.get("_csrf").cloned().unwrap_or_default();
+        let held: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.append_pair("_csrf", &csrf).extend_pairs(form);
+        let mut request = client().request(method.parse().unwrap(), format!("{}{path}", self.url()));
+        if method == "POST" {
+            request = request.header("content-type", "application/x-www-form-urlencoded").body(body.finish());
+        }
+        let answer = request.header("cookie", held.join("; ")).header("x-csrf-token", &csrf).send().await.unwrap();
+        for set in answer.headers().get_all("set-cookie") {
+            let (name, rest) = set.to_str().unwrap().split_once('=').unwrap();
+            cookies.insert(name.to_owned(), rest.split(';').next().unwrap().to_owned());
+        }
+        answer.status().as_u16()
     }
 
     /// The statuses of a commit as (context, state, sentence), the newest first.

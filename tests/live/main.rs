@@ -47,6 +47,7 @@ mod pull;
 mod relay;
 mod repo;
 mod runner;
+mod runners;
 mod session;
 mod store;
 mod story;
