@@ -177,15 +177,23 @@ fn first_line(child: &mut Child) -> anyhow::Result<Instant> {
     told.context("no first line")
 }
 
+/// qemu, and its command line; what it was handed open goes by its name in there.
 fn machine_of(store: &Path) -> Option<(u32, Vec<String>)> {
-    let store = store.to_str()?;
     std::fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         let pid = process.file_name().to_str()?.parse().ok()?;
         let line = std::fs::read(process.path().join("cmdline")).ok()?;
-        let words: Vec<String> =
+        let mut words: Vec<String> =
             line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        let is_qemu = words.first()?.contains("qemu-system");
-        (is_qemu && words.iter().any(|word| word.contains(store))).then_some((pid, words))
+        let files = std::fs::read_dir(process.path().join("fd")).ok()?.flatten();
+        let mut files = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        let is_ours = words.first()?.contains("qemu-system") && files.any(|file| file.starts_with(store));
+        for word in &mut words {
+            let number = word.strip_prefix("/proc/self/fd/").map(|number| process.path().join("fd").join(number));
+            if let Some(file) = number.and_then(|file| std::fs::read_link(file).ok()) {
+                *word = file.display().to_string();
+            }
+        }
+        is_ours.then_some((pid, words))
     })
 }
 

@@ -119,13 +119,14 @@ impl Node {
     /// The processes that are a machine of this node, or about to be one.
     pub(super) fn machines(&self) -> Vec<i32> {
         let store = self.store();
-        let store = store.to_str().unwrap();
         let all = std::fs::read_dir("/proc").unwrap().flatten();
         let pids = all.filter_map(|process| process.file_name().to_str()?.parse::<i32>().ok());
         let named = pids.filter(|pid| {
             let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line);
-            line.contains(store) && line.contains("qemu-system")
+            // It is handed its files open: their names are in no command line.
+            let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let mut files = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+            String::from_utf8_lossy(&line).contains("qemu-system") && files.any(|file| file.starts_with(&store))
         });
         named.collect()
     }
