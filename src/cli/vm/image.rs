@@ -24,7 +24,7 @@ const SHOWN: usize = 12;
 #[derive(Debug, Args)]
 pub(crate) struct ImageArgs {
     /// Where they are kept [ALBATROS_VM_STORE, default /var/lib/albatros/vm]
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(id = "image_store", long = "store", value_name = "DIR", global = true)]
     store: Option<PathBuf>,
     #[command(subcommand)]
     verb: ImageVerb,
