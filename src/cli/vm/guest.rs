@@ -1,21 +1,32 @@
 //! `albatros vm guest`: the machine's first process.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::cli::exit::Exit;
+use crate::sidecar::vm::guest::{self, Inside};
 
 /// The machine's first process
 #[derive(Debug, Args)]
 pub(crate) struct GuestArgs {
     /// Not the kernel's first process, but that of a container that is a machine
-    #[arg(long, value_name = "krun")]
-    inside: Option<String>,
+    #[arg(long)]
+    inside: Option<Container>,
+}
+
+/// What makes a container a machine.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Container {
+    /// crun's krun, by podman
+    Krun,
 }
 
 impl GuestArgs {
-    /// Nothing yet.
+    /// Runs until the machine is to be switched off; in a machine it does not return.
     pub(crate) fn run(self) -> Exit {
-        let _ = self.inside;
-        Exit::Usage
+        let inside = match self.inside {
+            None => Inside::Machine,
+            Some(Container::Krun) => Inside::Krun,
+        };
+        Exit::Code(guest::run(inside))
     }
 }

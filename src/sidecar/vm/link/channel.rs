@@ -187,9 +187,15 @@ impl Channel {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    /// No more is written; none: what was is not yet all on its way.
+    pub(super) fn end(&mut self) -> Option<std::io::Result<()>> {
         if self.writing == Way::Open {
             self.writing = Way::Ending;
+        }
+        match (self.writing, self.dead) {
+            (Way::Ended, _) => Some(Ok(())),
+            (Way::Open | Way::Ending, true) => Some(Err(std::io::ErrorKind::BrokenPipe.into())),
+            (Way::Open | Way::Ending, false) => None,
         }
     }
 

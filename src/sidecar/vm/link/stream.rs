@@ -72,11 +72,16 @@ impl AsyncWrite for Stream {
         flushed.map_or(Poll::Pending, Poll::Ready)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        if let Some(channel) = self.held.shared.channels().get(self.id) {
-            channel.end();
+    /// Done when the end is on its way, behind all that was written.
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let mut channels = self.held.shared.channels();
+        let Some(channel) = channels.get(self.id) else { return Poll::Ready(Ok(())) };
+        let ended = channel.end();
+        if ended.is_none() {
+            channel.writer = Some(context.waker().clone());
         }
+        drop(channels);
         self.held.shared.more.notify_one();
-        Poll::Ready(Ok(()))
+        ended.map_or(Poll::Pending, Poll::Ready)
     }
 }

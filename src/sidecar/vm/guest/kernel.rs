@@ -1,0 +1,73 @@
+//! What comes before anything else: the kernel's own filesystems, its modules, and the devices that they find.
+
+use std::fs::{File, create_dir_all, read_dir, read_to_string};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, mount};
+use rustix::system::finit_module;
+use tokio::time::{Instant, sleep};
+
+use super::error::{GuestError, doing};
+
+/// Devices are there at once; a slow node takes its time.
+pub(super) const DEVICE_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(2);
+/// Where the host has put them, named in their order.
+const MODULES: &str = "/modules";
+
+/// Mounts `/proc`, `/sys` and `/dev` where init was started.
+pub(super) fn mount_own() -> Result<(), GuestError> {
+    let secure = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    for (kind, at, flags) in
+        [("proc", "/proc", secure), ("sysfs", "/sys", secure), ("devtmpfs", "/dev", MountFlags::NOSUID)]
+    {
+        create_dir_all(at).map_err(doing(format!("making {at}")))?;
+        match mount(kind, at, kind, flags, None) {
+            Ok(()) | Err(Errno::BUSY) => {}
+            Err(error) => return Err(doing(format!("mounting {at}"))(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Loads what the host has given, in the order of the names.
+pub(super) fn load_modules() -> Result<(), GuestError> {
+    let Ok(entries) = read_dir(MODULES) else { return Ok(()) };
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|file| file.extension().is_some_and(|it| it == "ko"));
+    files.sort();
+    for path in files {
+        let failed = || format!("loading the module {}", path.display());
+        let file = File::open(&path).map_err(doing(failed()))?;
+        match finit_module(&file, c"", 0) {
+            // In the kernel itself, or a device that this machine does not have.
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
+            Err(error) => return Err(doing(failed())(error)),
+        }
+        // It is memory, and a copy of it is loaded.
+        let _ = std::fs::remove_file(&path);
+    }
+    Ok(())
+}
+
+/// Waits until `look` finds something.
+pub(super) async fn wait_for<T>(what: &'static str, look: impl Fn() -> Option<T>) -> Result<T, GuestError> {
+    let end = Instant::now() + DEVICE_WITHIN;
+    loop {
+        match look() {
+            Some(found) => return Ok(found),
+            None if Instant::now() < end => sleep(LOOK).await,
+            None => return Err(GuestError::Missing { what, within: DEVICE_WITHIN }),
+        }
+    }
+}
+
+/// The entry of a folder in `/sys` whose file `attribute` says `is`.
+pub(super) fn entry_where(folder: &str, attribute: &str, is: &str) -> Option<String> {
+    let says = |path: &Path| read_to_string(path.join(attribute)).is_ok_and(|text| text.trim_end() == is);
+    let found = read_dir(folder).ok()?.flatten().find(|entry| says(&entry.path()))?;
+    found.file_name().into_string().ok()
+}
