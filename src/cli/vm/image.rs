@@ -112,6 +112,7 @@ impl ImageArgs {
 impl BuildArgs {
     async fn run(self, store: &Store, env: Environment<'_>) -> Result<(), VerbError> {
         let source: Source = self.source.parse()?;
+        let name = self.name.clone().or_else(|| source.name()).unwrap_or_default();
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let shown = Arc::clone(&waiting);
         let told = move |line: &str| {
@@ -127,15 +128,14 @@ impl BuildArgs {
         let image = store.build(&source, &making).await;
         drop(making);
         drop(waiting);
-        print(&line(&image?, self.json))
+        print(&line(&image?, &name, self.json))
     }
 }
 
-fn line(image: &Image, is_json: bool) -> String {
-    let name = image.names.first().map_or("", String::as_str);
+fn line(image: &Image, name: &str, is_json: bool) -> String {
     if is_json {
         let kernel = image.kernel_version();
-        return json!({"digest": image.digest, "names": image.names, "kernel": kernel}).to_string();
+        return json!({"name": name, "digest": image.digest, "names": image.names, "kernel": kernel}).to_string();
     }
     format!("{name} is {}, booted by {}", short(&image.digest), image.kernel_version())
 }

@@ -50,7 +50,9 @@ pub enum ImageError {
         said: String,
     },
     /// The registry.
-    #[error("the registry {registry} did not give {what}")]
+    #[error(
+        "the registry {registry} did not give {what}; is it there, and may it be read as docker login has it here?"
+    )]
     Registry {
         /// Its name.
         registry: String,

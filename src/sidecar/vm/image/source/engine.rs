@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use super::super::card::is_digest;
 use super::super::error::{ImageError, failed};
 
 /// What is shown of an engine's complaint, characters.
@@ -33,6 +34,17 @@ impl Engine {
             Self::Docker => "docker",
             Self::Podman => "podman",
         }
+    }
+
+    /// The sum of an image's configuration, where the engine calls the image by it: so one that is known is not saved
+    /// again.
+    pub(super) async fn content(self, name: &str) -> Option<String> {
+        let mut command = Command::new(self.program());
+        command.args(["image", "inspect", "--format", "{{.Id}}", "--", name]).stdin(Stdio::null()).kill_on_drop(true);
+        let output = command.output().await.ok().filter(|output| output.status.success())?;
+        let id = String::from_utf8(output.stdout).ok()?;
+        let digits = id.trim().trim_start_matches("sha256:");
+        is_digest(digits).then(|| digits.to_owned())
     }
 
     /// Writes an image with its configuration and its layers to a file.

@@ -49,6 +49,13 @@ pub(super) struct Parts {
     pub(super) whiteouts: bool,
 }
 
+impl Parts {
+    /// Of an image that is in the store already.
+    fn known(content: String) -> Self {
+        Self { config: ImageConfig::default(), content: Some(content), layers: Vec::new(), whiteouts: true }
+    }
+}
+
 /// One archive of files.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -135,6 +142,11 @@ impl Source {
         match self.clone() {
             Self::Registry(name) => registry::fetch(&name, &draft, making, known).await,
             Self::Engine(engine, name) => {
+                if let Some(content) = engine.content(&name).await
+                    && known(&content)?
+                {
+                    return Ok(Parts::known(content));
+                }
                 (making.told)(&format!("{engine} saves {name}"));
                 let file = draft.path().join("saved.tar");
                 engine.save(&name, &file).await?;
