@@ -42,3 +42,4 @@ mod server;
 mod tls;
 mod typed;
 mod vm;
+mod vm_images;

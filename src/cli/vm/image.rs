@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Args, Subcommand};
+use indicatif::BinaryBytes;
 use jiff::{Timestamp, Unit};
 use serde_json::{Value, json};
 
@@ -12,7 +13,6 @@ use crate::cli::settings::{self, Environment};
 use crate::cli::table::table;
 use crate::cli::waiting::Waiting;
 use crate::cli::{complain, roles};
-use crate::domain::size::Bytes;
 use crate::sidecar::vm::image::{Image, ImageError, Listed, Making, Removed, Sought, Source, Store};
 
 /// Where images are, unless it is said.
@@ -158,7 +158,7 @@ impl ListArgs {
             table.add_row([
                 &names,
                 short(&image.digest),
-                &Bytes::of(image.size).to_string(),
+                &BinaryBytes(image.size).to_string(),
                 &made(image),
                 kernel,
                 used,
@@ -187,7 +187,7 @@ impl RemoveArgs {
             Removed::Name if self.json => json!({"removed": "name"}).to_string(),
             Removed::Image(size) if self.json => json!({"removed": "image", "size": size}).to_string(),
             Removed::Name => format!("{} is no name any more; its image has others", self.image),
-            Removed::Image(size) => format!("{} is removed, {}", self.image, Bytes::of(size)),
+            Removed::Image(size) => format!("{} is removed, {}", self.image, BinaryBytes(size)),
         };
         print(&line)
     }

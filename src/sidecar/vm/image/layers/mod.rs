@@ -30,7 +30,7 @@ pub(super) fn assemble(parts: &Parts, draft: &Path, root: &Path, told: &Told) ->
     let mut tree = Tree::new(parts.whiteouts);
     let count = parts.layers.len();
     for (at, layer) in parts.layers.iter().enumerate() {
-        told(&format!("unpacking layer {} of {count}, {} bytes", at + 1, layer.blob.size()));
+        told(&format!("unpacking layer {} of {count}, {} MiB", at + 1, layer.blob.size() >> 20));
         unpack::layer(layer, &format!("layer {} of {count}", at + 1), &mut tree, &mut spool)?;
         tree.next_layer();
     }

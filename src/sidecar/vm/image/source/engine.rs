@@ -1,10 +1,11 @@
 //! Images of a container engine on this node.
 
 use std::fmt;
-use std::fs::File;
 use std::path::Path;
 use std::process::Stdio;
 
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use super::super::card::is_digest;
@@ -12,6 +13,11 @@ use super::super::error::{ImageError, failed};
 
 /// What is shown of an engine's complaint, characters.
 const SAID: usize = 500;
+
+/// Copied at once, bytes.
+const PIECE: usize = 256 * 1024;
+/// What an engine saves of one image, bytes.
+const BYTES_MOST: u64 = 64 << 30;
 
 /// A program that has images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,17 +55,33 @@ impl Engine {
 
     /// Writes an image with its configuration and its layers to a file.
     pub(super) async fn save(self, name: &str, to: &Path) -> Result<(), ImageError> {
-        let file = File::create(to).map_err(failed(to, "made"))?;
+        let mut file = File::create(to).await.map_err(failed(to, "made"))?;
         let mut command = Command::new(self.program());
         command.args(["image", "save"]);
         if self == Self::Podman {
             command.args(["--format", "docker-archive"]);
         }
-        command.args(["--", name]).stdin(Stdio::null()).stdout(file).stderr(Stdio::piped()).kill_on_drop(true);
+        // By way of this process: when it is killed, the engine has nowhere to write to and ends as well.
+        command
+            .args(["--", name])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         let failed = |said: String| ImageError::Engine { program: self.program(), said };
-        // Not `output()`, which takes what the program prints into memory.
-        let running = command.spawn().map_err(|error| failed(error.to_string()))?;
-        let output = running.wait_with_output().await.map_err(|error| failed(error.to_string()))?;
+        let mut running = command.spawn().map_err(|error| failed(error.to_string()))?;
+        let saved = running.stdout.take().ok_or_else(|| failed("it prints nothing".to_owned()))?;
+        let written = async {
+            let mut saved = BufReader::with_capacity(PIECE, saved.take(BYTES_MOST));
+            let size = tokio::io::copy_buf(&mut saved, &mut file).await?;
+            file.flush().await.map(|()| size)
+        };
+        let (size, output) = tokio::join!(written, running.wait_with_output());
+        let output = output.map_err(|error| failed(error.to_string()))?;
+        let size = size.map_err(|error| ImageError::file(to, "written", error))?;
+        if size == BYTES_MOST {
+            return Err(failed(format!("it has more than {BYTES_MOST} bytes")));
+        }
         if output.status.success() {
             return Ok(());
         }

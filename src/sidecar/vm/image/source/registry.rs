@@ -72,7 +72,7 @@ async fn download(name: &str, draft: &Draft, making: &Making, known: Known<'_>) 
         }
         let count = manifest.layers.len();
         for (at, (layer, unpacked)) in manifest.layers.iter().zip(sums).enumerate() {
-            (making.told)(&format!("downloading layer {} of {count}, {} bytes", at + 1, layer.size));
+            (making.told)(&format!("downloading layer {} of {count}, {} MiB", at + 1, layer.size >> 20));
             let path = draft.path().join(format!("layer-{at}"));
             let blob = registry.layer(layer, &path).await?;
             layers.push(Layer { blob, digest: Some(sha256(&layer.digest)?.to_owned()), unpacked: Some(unpacked) });
