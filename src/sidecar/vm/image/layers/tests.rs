@@ -193,19 +193,18 @@ fn names_that_leave_the_image_or_go_through_links_are_refused() {
         (Packed::default().entry(EntryType::Block, "sda", "", b""), "device"),
         (Packed::default().file(".wh...", b""), "neither"),
         (Packed::default().file(".wh.", b""), "neither"),
-        (Packed::default().file(&"d/".repeat(49), b"x"), "deeper"),
+        (long(&format!("{}f", "d/".repeat(150))), "deeper"),
+        (long(&"f".repeat(256)), "too long"),
+        (long(&format!("{}f", format!("{}/", "d".repeat(200)).repeat(30))), "too long"),
     ];
     for (at, (layer, why)) in cases.into_iter().enumerate() {
-        let deep = at == 11;
-        let layer = if deep { deeper() } else { layer };
         let said = build(vec![layer.bytes()], true).refused();
         assert!(said.contains(why), "{at}: {said}");
     }
 }
 
-/// A name of more directories than any image has, as GNU's tar writes long ones.
-fn deeper() -> Packed {
-    let name = format!("{}f", "d/".repeat(150));
+/// A file whose name comes in an entry before it, as GNU's tar writes long ones.
+fn long(name: &str) -> Packed {
     Packed::default().entry(EntryType::GNULongName, "././@LongLink", "", name.as_bytes()).file("f", b"")
 }
 

@@ -18,6 +18,12 @@ const RESERVED: &[u8] = b".wh..wh.";
 /// Owners of one image: the format numbers them with 16 bits, and they are looked for one by one.
 const OWNERS_MOST: usize = 4096;
 
+/// The longest name, and the longest part of one: no system opens longer ones.
+const PATH_MOST: usize = 4096;
+const PART_MOST: usize = 255;
+/// All names of an image and where its links lead, bytes: they are in memory.
+const NAMES_MOST: usize = 256 << 20;
+
 /// What a name is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
@@ -71,13 +77,15 @@ pub(super) struct Tree {
     whiteouts: bool,
     layer: usize,
     left_out: u64,
+    /// Bytes of all names that were ever added.
+    names: usize,
 }
 
 impl Tree {
     pub(super) fn new(whiteouts: bool) -> Self {
         let root = Node { attributes: Attributes::PLAIN, what: What::Directory, layer: 0 };
         let nodes = BTreeMap::from([(PathBuf::new(), root)]);
-        Self { nodes, owners: HashSet::new(), whiteouts, layer: 0, left_out: 0 }
+        Self { nodes, owners: HashSet::new(), whiteouts, layer: 0, left_out: 0, names: 0 }
     }
 
     pub(super) fn next_layer(&mut self) {
@@ -99,6 +107,12 @@ impl Tree {
     }
 
     pub(super) fn add(&mut self, path: &[u8], attributes: Attributes, what: What) -> Result<(), PackError> {
+        let target = if let What::Link(target) = &what { target.len() } else { 0 };
+        let is_long = path.split(|byte| *byte == b'/').any(|part| part.len() > PART_MOST);
+        if is_long || path.len().max(target) > PATH_MOST {
+            return Err(PackError::refused(path, Why::Names));
+        }
+        self.count(path, path.len() + target)?;
         self.make_way(path)?;
         let key = key(path);
         let was_directory = self.nodes.get(&key).is_some_and(|node| node.what == What::Directory);
@@ -115,6 +129,11 @@ impl Tree {
         self.nodes.insert(key, Node { attributes, what, layer: self.layer });
         let most = LIMITS.entries;
         if self.len() > most { Err(PackError::refused(path, Why::Entries(most))) } else { Ok(()) }
+    }
+
+    fn count(&mut self, path: &[u8], names: usize) -> Result<(), PackError> {
+        self.names += names;
+        if self.names > NAMES_MOST { Err(PackError::refused(path, Why::Names)) } else { Ok(()) }
     }
 
     /// A second name of a file.
@@ -204,6 +223,7 @@ impl Tree {
             }
         }
         for above in missing {
+            self.count(path, above.as_os_str().len())?;
             let node = Node { attributes: Attributes::PLAIN, what: What::Directory, layer: self.layer };
             self.nodes.insert(above, node);
         }

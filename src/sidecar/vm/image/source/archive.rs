@@ -8,10 +8,12 @@ use std::path::Path;
 use super::super::error::{ImageError, failed};
 use super::super::layers::{Packer, Slice};
 use super::Draft;
-use crate::sidecar::pack::{Kind, Limits, Members, names};
+use crate::sidecar::pack::{Kind, Limits, Members, PackError, Why, names};
 
 /// What an image in an archive has at most: layers and a few cards each.
 const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 10_000, depth: 16 };
+/// The longest name, bytes; they are in memory.
+const NAME_MOST: usize = 4096;
 /// Names that lead to another name, one after the other.
 const STEPS: usize = 4;
 
@@ -49,6 +51,9 @@ impl Archive {
         let mut members = HashMap::new();
         while let Some(member) = archive.next().map_err(layer)? {
             let name = names::plain(&member.path).map_err(layer)?;
+            if name.len().max(member.link.len()) > NAME_MOST {
+                return Err(layer(PackError::refused(&name, Why::Names)));
+            }
             let found = match member.kind {
                 Kind::File => Member::At(archive.source().at(), member.size),
                 Kind::Link => Member::Link(beside(&name, &member.link)),

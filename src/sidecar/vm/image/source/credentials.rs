@@ -112,7 +112,7 @@ async fn ask(helper: &str, server: &str) -> Option<RegistryAuth> {
     child.stdout.take()?.take(ANSWER_MOST).read_to_end(&mut answer).await.ok()?;
     let answer: Answer = serde_json::from_slice(&answer).ok()?;
     // This is a token to ask for tokens with, not a password.
-    (answer.username != "<token>").then(|| RegistryAuth::Basic(answer.username, answer.secret))
+    (answer.username != "<token>").then_some(RegistryAuth::Basic(answer.username, answer.secret))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use super::super::error::{ImageError, failed};
 /// Changes of the store are short: renames, and names of a few bytes.
 const LOCK_LIMIT: Duration = Duration::from_secs(60);
 const LOCK_EVERY: Duration = Duration::from_millis(10);
+/// Looking whether something is held is shorter still.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
 
 /// Something of the store that stays as long as this is there.
 #[derive(Debug)]
@@ -53,9 +55,17 @@ impl Held {
         Ok(rustix::fs::futimens(&self.open, times)?)
     }
 
-    /// Holds a folder; none if it is gone, or about to go.
+    /// Holds a folder; none if it is gone, or about to go. Who only looks whether it is held has it for a moment.
     pub(super) fn shared(dir: &Path) -> Result<Option<Self>, ImageError> {
-        lock(dir, FlockOperation::NonBlockingLockShared)
+        let mut waited = Duration::ZERO;
+        loop {
+            let held = lock(dir, FlockOperation::NonBlockingLockShared)?;
+            if held.is_some() || waited >= LOOK_LIMIT || !dir.is_dir() {
+                return Ok(held);
+            }
+            std::thread::sleep(LOCK_EVERY);
+            waited += LOCK_EVERY;
+        }
     }
 
     /// Holds it alone; none if somebody else has it.

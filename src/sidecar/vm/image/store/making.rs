@@ -1,7 +1,7 @@
 //! Making an image: from what was typed to its place in the store, once for many at a time.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::super::layers;
 use super::super::source::{Parts, Source};
 use super::super::stored::Image;
 use super::folder::wait_for;
-use super::{Draft, Kernel, Store, digest_of};
+use super::{Draft, Store, digest_of};
 
 /// Somebody else's making of the same image is waited for as long as a large one takes.
 const OTHERS: Duration = Duration::from_secs(3600);
@@ -30,7 +30,7 @@ pub struct Making {
     /// The name it is given; none is the one that the source has.
     pub name: Option<String>,
     /// Where docker's `config.json` is, for registries that want to know who asks.
-    pub docker_config: Option<std::path::PathBuf>,
+    pub docker_config: Option<PathBuf>,
     /// Who is told how far it is.
     pub told: Told,
 }
@@ -95,19 +95,17 @@ impl Store {
         let known = |content: &str| Ok(self.made_from(content)?.is_some());
         let parts = source.fetch(&draft, making, &known).await?;
         let (store, told) = (self.clone(), Arc::clone(&making.told));
-        blocking(move || store.assemble(&parts, &name, &kernel, &draft, &told)).await
+        let work = move || {
+            let (digest, made) = store.assemble(&parts, &draft, &told)?;
+            store.adopt(&digest, made.as_deref(), &name, &kernel)
+        };
+        blocking(work).await
     }
 
-    fn assemble(
-        &self,
-        parts: &Parts,
-        name: &str,
-        kernel: &Kernel,
-        draft: &Draft,
-        told: &Told,
-    ) -> Result<Image, ImageError> {
+    /// The digest of an image, and where it was made; nowhere if it is in the store already.
+    fn assemble(&self, parts: &Parts, draft: &Draft, told: &Told) -> Result<(String, Option<PathBuf>), ImageError> {
         if let Some(digest) = parts.content.as_deref().map(|content| self.made_from(content)).transpose()?.flatten() {
-            return self.adopt(&digest, None, name, kernel);
+            return Ok((digest, None));
         }
         let made = draft.path().join("image");
         fs::create_dir(&made).map_err(failed(&made, "made"))?;
@@ -123,7 +121,7 @@ impl Store {
         };
         let path = made.join("image.json");
         fs::write(&path, card.json()).map_err(failed(&path, "written"))?;
-        self.adopt(&card.digest(), Some(&made), name, kernel)
+        Ok((card.digest(), Some(made)))
     }
 }
 

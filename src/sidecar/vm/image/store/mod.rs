@@ -111,6 +111,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>, ImageError> {
+        // Looking whether an image is used keeps another process from removing it. A store that may only be read has
+        // nobody who does.
+        let _changing = self.folder.change().ok();
         let all = self.name_cards()?;
         let mut listed = Vec::new();
         for digest in names(&self.folder.images())? {
