@@ -44,6 +44,9 @@ pub(crate) struct ServeArgs {
     /// The longest a node may be out of reach [ALBATROS_UNKNOWN_LIMIT, default 10m]
     #[arg(long, value_name = "DURATION")]
     unknown_limit: Option<String>,
+    /// How often forges are asked which jobs wait for runners [ALBATROS_RUNNERS_EVERY, default 30s]
+    #[arg(long, value_name = "DURATION")]
+    runners_every: Option<String>,
     /// A folder for logs while they are read [ALBATROS_SPOOL, default TMPDIR]
     #[arg(long, value_name = "DIR")]
     spool: Option<String>,
@@ -75,6 +78,7 @@ impl From<ServeArgs> for Overrides {
             body_limit: args.body_limit,
             queue_limit: args.queue_limit,
             unknown_limit: args.unknown_limit,
+            runners_every: args.runners_every,
             spool: args.spool,
             store: args.store,
             store_keep: args.store_keep,

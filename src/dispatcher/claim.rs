@@ -198,7 +198,7 @@ fn handed(app: &SharedApp, claim: &ClaimId, build: Option<&BuildId>) -> Handed {
     Handed { build: build.cloned(), claim: Some(claim.clone()), log: build.map(log), ..Handed::default() }
 }
 
-fn already_built(app: &SharedApp, claim: &ClaimId, done: &Done) -> Answer {
+pub(crate) fn already_built(app: &SharedApp, claim: &ClaimId, done: &Done) -> Answer {
     let (build, word) = (done.build.as_ref(), done.outcome.word());
     if let Some(build) = build {
         app.known.remember(build, claim);

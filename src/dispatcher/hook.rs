@@ -12,13 +12,14 @@ use super::audit::{self, Heard};
 use super::claim::{Begin, Submission};
 use super::metrics::{HookForge, HookLabel, HookResult};
 use super::tested::Tests;
-use super::{App, SharedApp, approvals, claim, held};
+use super::{App, SharedApp, approvals, claim, held, runners};
 use crate::domain::config::RepoConfig;
 use crate::domain::delivery::{self, Class, DeliveryError, Incoming, Origin, Tested};
 use crate::domain::event::{Event, EventKind};
 use crate::domain::id::Flavor;
 use crate::domain::plan::{self, Asked, Plan, Planned};
 use crate::domain::repo_url::RepoUrl;
+use crate::domain::runners::SeenJob;
 use crate::domain::{trust, verify};
 use crate::registry::{Entry, Found};
 
@@ -104,6 +105,11 @@ async fn handle(app: &SharedApp, request: Request, heard: &mut Heard) -> Result<
             end.map_err(|_elapsed| Problem::unavailable("what is held could not be ended in time; deliver again"))??;
             Ok((HookResult::Ignored, Answer::ignored(&reason)))
         }
+        Step::Runner(found, job) => {
+            let forge = heard.forge;
+            let delivered = tokio::time::timeout_at(answer_by, runners::deliver(app, &found, &job, forge)).await;
+            delivered.map_err(|_elapsed| Problem::unavailable("the registry does not answer in time; deliver again"))?
+        }
         Step::Submit(submission) => {
             heard.handed_on = true;
             claim::submit(app, *submission, answer_by).await
@@ -126,6 +132,7 @@ enum Step {
     Tested(Tested),
     PullClosed { canonical: String, number: u64, reason: String },
     Submit(Box<Submission>),
+    Runner(Box<Found>, Box<SeenJob>),
 }
 
 /// Everything up to the claim; reads only.
@@ -134,7 +141,11 @@ async fn decide(app: &App, incoming: &Incoming<'_>, heard: &mut Heard) -> Result
     let url = delivery::peek(&json)?;
     heard.repo = Some(url.canonical().to_owned());
     let flavor = incoming.flavor()?;
-    let found = configuration(app, &url, incoming, &json).await?;
+    let found = if delivery::is_of_job(incoming).map_err(DeliveryError::from)? {
+        runners::configuration(app, &url, incoming, &json).await?
+    } else {
+        configuration(app, &url, incoming, &json).await?
+    };
     let verified =
         verify::verify(incoming, &json, &found.config).map_err(|refused| unauthorized(app, &url, &refused))?;
     heard.verified = true;
@@ -151,6 +162,11 @@ async fn decide(app: &App, incoming: &Incoming<'_>, heard: &mut Heard) -> Result
         Event::PullClosed { number, reason } => {
             heard.event = Some(EventKind::PullRequest);
             return Ok(Step::PullClosed { canonical: url.canonical().to_owned(), number, reason });
+        }
+        Event::Job(mut job) => {
+            heard.event = Some(EventKind::WorkflowJob);
+            url.canonical().clone_into(&mut job.at.repo);
+            return Ok(Step::Runner(Box::new(found), job));
         }
         Event::Change(change) => change,
     };
@@ -203,7 +219,7 @@ async fn configuration(app: &App, url: &RepoUrl, incoming: &Incoming<'_>, json: 
     now.ok_or_else(|| unauthorized(app, url, &UNKNOWN))
 }
 
-fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
+pub(super) fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
     match entry {
         Entry::Unknown => Ok(None),
         Entry::Found(found) => Ok(Some(*found)),
@@ -215,9 +231,9 @@ fn usable(entry: Entry, url: &RepoUrl) -> Result<Option<Found>, Problem> {
 }
 
 /// Why a repository is not known; for the log alone.
-const UNKNOWN: &str = "there is no entry for this address, in any spelling";
+pub(super) const UNKNOWN: &str = "there is no entry for this address, in any spelling";
 
-fn unauthorized(app: &App, url: &RepoUrl, reason: &dyn std::fmt::Display) -> Problem {
+pub(super) fn unauthorized(app: &App, url: &RepoUrl, reason: &dyn std::fmt::Display) -> Problem {
     app.refusals.log(url, reason);
     Problem::unauthorized()
 }

@@ -270,7 +270,8 @@ async fn is_configured(app: &App, build: &BuildId) -> Result<bool, RegistryError
         let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
         let own = [&config.builder, &config.job_builder];
         let untrusted = config.untrusted_builder.iter().chain(&config.untrusted_job_builder);
-        let mut all = own.into_iter().chain(untrusted).chain(flavors);
+        let runners = config.runners.iter().map(|pool| &pool.builder);
+        let mut all = own.into_iter().chain(untrusted).chain(flavors).chain(runners);
         all.any(|name| name.as_str() == build.builder())
     }))
 }

@@ -38,6 +38,7 @@ mod people;
 mod refusals;
 mod retry;
 mod routes;
+mod runners;
 mod session;
 mod shared;
 mod signin;
@@ -102,6 +103,8 @@ pub struct Settings {
     pub queue_limit: Duration,
     /// `ALBATROS_UNKNOWN_LIMIT`.
     pub unknown_limit: Duration,
+    /// `ALBATROS_RUNNERS_EVERY`.
+    pub runners_every: Duration,
     /// Where builds on this machine reach this server; none where they run elsewhere. Never a public address.
     pub loopback: Option<Url>,
     /// Where logs are spooled while they are read, and the program that builds fetch.

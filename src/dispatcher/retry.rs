@@ -120,6 +120,10 @@ async fn again(app: &SharedApp, former: Former, post: &Post) -> Result<Answer, P
         let why = "it is a job of another build, and ends with it: retry that build";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
     }
+    if former.event == EventKind::WorkflowJob {
+        let why = "it is a runner of a workflow: run the workflow's job again at the forge";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why));
+    }
     let (url, found) = configuration(app, &former.repo, &post.credentials).await?;
     let Former { claim, git_ref, before, commit, flavor, event, params, pull, private, .. } = former;
     let change = Change {

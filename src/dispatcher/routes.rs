@@ -47,6 +47,7 @@ pub(crate) fn routes(app: SharedApp) -> Router {
         .route("/session/{claim}/jobs", get(session::jobs::list))
         .route("/session/{claim}/jobs/{name}", put(session::jobs::start).delete(session::jobs::stop))
         .route("/session/{claim}/jobs/{name}/log", get(session::jobs::log))
+        .route("/session/{claim}/runner", post(session::runner))
         .route("/held", get(approvals::held))
         .route("/approved", get(approvals::list).put(approvals::add).delete(approvals::remove))
         .route("/signin", get(signin::show).post(signin::sign_in))

@@ -13,6 +13,7 @@ use crate::domain::outcome::Verdict;
 use crate::domain::placed::Placed;
 use crate::domain::record::{ApprovedBy, Done, Phase, Record, Stop, StopWhy};
 use crate::domain::report::{Report, TestCounts};
+use crate::domain::runners::{JobAt, Runner};
 use crate::domain::status;
 use crate::domain::timeline::{self, Step};
 
@@ -78,6 +79,9 @@ pub(crate) struct BuildView {
     pub(crate) parent: Option<ClaimId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) job: Option<JobName>,
+    /// Of a runner of a forge's workflows: for which job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runner: Option<RunnerView>,
     /// The jobs that it has started; where one build is shown.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) jobs: Vec<JobView>,
@@ -90,6 +94,37 @@ pub(crate) struct BuildView {
     /// All that the script has reported; where one build is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) report: Option<Report>,
+}
+
+/// A runner of a forge's workflows.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct RunnerView {
+    /// How its forge lists it.
+    pub(crate) name: String,
+    /// The labels of its pool.
+    pub(crate) labels: Vec<String>,
+    /// The job that it was started for; it may take another one.
+    pub(crate) job: JobAt,
+    /// Which try this is for that job.
+    pub(crate) attempt: u32,
+    /// Whether it has, or had, a job.
+    pub(crate) taken: bool,
+    /// The number of that job, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taken_job: Option<u64>,
+}
+
+impl From<&Runner> for RunnerView {
+    fn from(runner: &Runner) -> Self {
+        Self {
+            name: runner.name.clone(),
+            labels: runner.labels.clone(),
+            job: runner.job.clone(),
+            attempt: runner.attempt,
+            taken: !runner.is_idle(),
+            taken_job: runner.taken_job,
+        }
+    }
 }
 
 /// One job of a build that is shown.
@@ -150,6 +185,7 @@ impl BuildView {
             log: record.build.as_ref().map(|build| log_link(app, build)),
             parent: record.parent.as_ref().map(|parent| parent.claim.clone()),
             job: record.parent.as_ref().map(|parent| parent.name.clone()),
+            runner: record.runner.as_deref().map(RunnerView::from),
             tests: record.tests,
             trouble: record.trouble.clone(),
             ..Self::unknown()
@@ -192,6 +228,7 @@ impl BuildView {
             log: done.build.as_ref().map(|build| log_link(app, build)),
             parent: done.parent.as_ref().map(|parent| parent.claim.clone()),
             job: done.parent.as_ref().map(|parent| parent.name.clone()),
+            runner: done.runner.as_deref().map(RunnerView::from),
             tests: done.tests,
             trouble: done.trouble.clone(),
             ..Self::unknown()
@@ -232,6 +269,7 @@ impl BuildView {
             log: None,
             parent: None,
             job: None,
+            runner: None,
             jobs: Vec::new(),
             tests: None,
             trouble: None,

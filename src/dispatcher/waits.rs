@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::view::BuildView;
 use super::{App, access};
+use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::outcome::Verdict;
 use crate::domain::record::{Phase, Record};
@@ -20,12 +21,12 @@ const LIST_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Waits<'a> {
     lines: Lines<'a>,
-    most: HashMap<&'a str, u32>,
+    most: HashMap<&'a str, &'a RepoConfig>,
 }
 
 impl<'a> Waits<'a> {
     pub(crate) fn of(open: &'a OpenList, entries: &'a [Found]) -> Self {
-        let most = entries.iter().filter_map(|found| Some((found.repo.as_str(), found.config.concurrency.max?)));
+        let most = entries.iter().map(|found| (found.repo.as_str(), &found.config));
         Self { lines: Lines::of(open.iter().map(|(claim, stored)| (claim, &stored.value))), most: most.collect() }
     }
 
@@ -34,7 +35,13 @@ impl<'a> Waits<'a> {
         if !matches!(record.phase, Phase::Waiting) {
             return BuildView::glance(record);
         }
-        let max = self.most.get(record.repo.as_str()).copied();
+        let max = self.most.get(record.repo.as_str()).and_then(|config| match record.runner.as_deref() {
+            None => config.concurrency.max,
+            Some(runner) => {
+                let mut pools = config.runners.iter();
+                pools.find(|pool| pool.has_labels(&runner.labels)).map(|pool| pool.max)
+            }
+        });
         Verdict::Open { reason: self.lines.why(claim, record, max), unknown: false }
     }
 }

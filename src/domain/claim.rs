@@ -8,6 +8,7 @@ use super::plan::Site;
 
 const LABEL: &[u8] = b"albatros claim v1\0";
 const JOB_LABEL: &[u8] = b"albatros job v1\0";
+const RUNNER_LABEL: &[u8] = b"albatros runner v1\0";
 
 /// What a claim is about; two changes with the same subject are the same change.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +56,16 @@ pub fn claim(config: &RepoConfig, subject: &Subject<'_>) -> ClaimId {
 #[must_use]
 pub fn of_job(config: &RepoConfig, parent: &ClaimId, name: &JobName) -> ClaimId {
     keyed(config, JOB_LABEL, [parent.as_str(), name.as_str()])
+}
+
+/// The claim of a runner: of a scope, for the number of a job, a run of that, and a try.
+#[must_use]
+pub fn of_runner(config: &RepoConfig, site: &Site, of: (&str, u64, u64, u32)) -> ClaimId {
+    let (scope, job, run, attempt) = of;
+    let event = EventKind::WorkflowJob.as_str();
+    let (job, run, attempt) = (job.to_string(), run.to_string(), attempt.to_string());
+    let fields = [&site.prefix, &site.region, &site.namespace, event, scope, &job, &run, &attempt];
+    keyed(config, RUNNER_LABEL, fields)
 }
 
 fn keyed<'a>(config: &RepoConfig, label: &[u8], fields: impl IntoIterator<Item = &'a str>) -> ClaimId {

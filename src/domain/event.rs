@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::id::CommitSha;
+use super::runners::SeenJob;
 
 /// What kind of change; the words of claims, of `EVENT` and of `explain`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -112,6 +113,8 @@ pub struct Change {
 pub enum Event {
     /// Something to build, or to hold.
     Change(Change),
+    /// A job of the forge's own workflows: it may need a runner, or does not any more.
+    Job(Box<SeenJob>),
     /// A pull request was closed or merged: what is held for it ends. Answered as ignored.
     PullClosed {
         /// Its number.

@@ -77,6 +77,32 @@ impl RepoUrl {
         keys
     }
 
+    /// Whether anything is behind the host: without it is a whole forge, for which an entry with `runners` may stand.
+    #[must_use]
+    pub fn has_path(&self) -> bool {
+        self.canonical.split_once("://").is_some_and(|(_, rest)| rest.contains('/'))
+    }
+
+    /// The same where it is one of a repository, and not of a whole forge.
+    ///
+    /// # Errors
+    /// [`RepoUrlError::Path`] where nothing is behind the host.
+    pub fn of_repository(self) -> Result<Self, RepoUrlError> {
+        if self.has_path() { Ok(self) } else { Err(RepoUrlError::Path) }
+    }
+
+    /// The addresses above a repository's: its owner's, and its forge's.
+    #[must_use]
+    pub fn parents(&self) -> Vec<Self> {
+        let above = |url: &str| -> Option<Self> {
+            let (before, _) = url.rsplit_once('/')?;
+            if before.ends_with('/') { None } else { before.parse().ok() }
+        };
+        let owner = above(&self.canonical);
+        let forge = owner.as_ref().and_then(|owner| above(&owner.canonical));
+        owner.into_iter().chain(forge).collect()
+    }
+
     /// The last two parts of the path, the name without `.git`: how forges' APIs name a repository.
     #[must_use]
     pub fn owner_and_name(&self) -> Option<(&str, &str)> {
@@ -120,9 +146,6 @@ impl FromStr for RepoUrl {
 fn check_path(path: &str) -> Result<(), RepoUrlError> {
     if path.contains(['?', '#']) {
         return Err(RepoUrlError::Query);
-    }
-    if path.trim_end_matches('/').is_empty() {
-        return Err(RepoUrlError::Path);
     }
     let plain = percent::decode(path.as_bytes(), false);
     if plain.iter().any(|b| b.is_ascii_control() || *b == b'\\') {
@@ -209,8 +232,6 @@ mod tests {
             ("https://git.example:x/a", E::Host),
             ("https://git%2eexample/a", E::Host),
             ("https://[::1/a", E::Host),
-            ("https://git.example", E::Path),
-            ("https://git.example//", E::Path),
             ("https://git.example/a/../b", E::Dots),
             ("https://git.example/a/%2e%2E/b", E::Dots),
             ("https://git.example/a/..", E::Dots),
@@ -227,6 +248,23 @@ mod tests {
             assert_eq!(refused(text), why, "{text}");
         }
         assert_eq!(refused(&format!("https://git.example/{}", "a".repeat(4096))), E::Length);
+    }
+
+    #[test]
+    fn a_whole_forge_is_no_repository() {
+        use RepoUrlError as E;
+        for text in ["https://git.example", "https://git.example//"] {
+            let url: RepoUrl = text.parse().unwrap();
+            assert_eq!(url.canonical(), "https://git.example");
+            assert_eq!(url.of_repository(), Err(E::Path));
+        }
+        let parents = |text: &str| -> Vec<String> {
+            text.parse::<RepoUrl>().unwrap().parents().iter().map(|url| url.canonical().to_owned()).collect()
+        };
+        assert_eq!(parents("https://git.example/o/r.git"), ["https://git.example/o", "https://git.example"]);
+        assert_eq!(parents("https://git.example/f/o/r"), ["https://git.example/f/o", "https://git.example/f"]);
+        assert_eq!(parents("https://git.example/r"), ["https://git.example"]);
+        assert!(parents("https://git.example").is_empty());
     }
 
     #[test]

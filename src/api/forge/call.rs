@@ -64,7 +64,18 @@ impl Forge {
         self.measured(what, request.header(ACCEPT, "application/json")).await
     }
 
-    async fn send(
+    /// The same with a body, to an address that is none of the API.
+    pub(super) async fn post_as_anybody(
+        &self,
+        what: &'static str,
+        url: Url,
+        body: &impl Serialize,
+    ) -> Result<Answer, ForgeError> {
+        let request = self.client.http.request(Method::POST, url).timeout(CALL).json(body);
+        self.measured(what, request.header(ACCEPT, "application/json")).await
+    }
+
+    pub(super) async fn send(
         &self,
         what: &'static str,
         method: &Method,
@@ -125,7 +136,7 @@ impl Forge {
         self.within(&all, query)
     }
 
-    fn within(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {
+    pub(super) fn within(&self, path: &[&str], query: &[(&str, String)]) -> Result<Url, ForgeError> {
         let refused = || ForgeError::Refused("the forge's address cannot be built upon".to_owned());
         let mut url = self.url.clone();
         let api: &[&str] = match self.kind {

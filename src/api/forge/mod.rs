@@ -8,6 +8,7 @@ mod github;
 mod home;
 mod hooks;
 mod resolve;
+mod runners;
 
 use reqwest::{Client, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::domain::status::{Listed, State};
 pub use changes::{Changed, Range};
 pub use home::{About, Detected, Permissions, detect};
 pub use hooks::{Hook, TestAsked};
+pub use runners::{Registered, Removed, Runners};
 
 /// GitHub refuses a longer description; Gitea would keep it, but shows no more either.
 pub const DESCRIPTION_LIMIT: usize = 140;

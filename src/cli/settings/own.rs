@@ -19,6 +19,7 @@ pub const DEV_LISTEN: &str = "127.0.0.1:8080";
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 const QUEUE_LIMIT: Span = Span::seconds(24 * 3_600);
 const UNKNOWN_LIMIT: Span = Span::seconds(10 * 60);
+const RUNNERS_EVERY: Span = Span::seconds(30);
 /// The namespace of the original.
 const NAMESPACE: &str = "ci";
 
@@ -41,6 +42,8 @@ pub struct Overrides {
     pub queue_limit: Option<String>,
     /// `--unknown-limit`, `ALBATROS_UNKNOWN_LIMIT`: the longest a node may be out of reach.
     pub unknown_limit: Option<String>,
+    /// `--runners-every`, `ALBATROS_RUNNERS_EVERY`: how often forges are asked which jobs wait for runners.
+    pub runners_every: Option<String>,
     /// `--spool`, `ALBATROS_SPOOL`: where logs are kept while they are read.
     pub spool: Option<String>,
     /// `--store`, `ALBATROS_STORE`: where blobs are kept.
@@ -79,6 +82,7 @@ pub(super) fn read(flags: &Overrides, environment: Environment<'_>, listen: &str
             body_limit: body_limit(told(&flags.body_limit, "ALBATROS_BODY_LIMIT"))?,
             queue_limit: span(&flags.queue_limit, "ALBATROS_QUEUE_LIMIT", QUEUE_LIMIT)?,
             unknown_limit: span(&flags.unknown_limit, "ALBATROS_UNKNOWN_LIMIT", UNKNOWN_LIMIT)?,
+            runners_every: span(&flags.runners_every, "ALBATROS_RUNNERS_EVERY", RUNNERS_EVERY)?,
             loopback: None,
             spool: PathBuf::from(spool.unwrap_or_else(|| "/tmp".to_owned())),
             blobs: store::limits(flags, from)?,
@@ -219,6 +223,7 @@ mod tests {
             ("ALBATROS_BODY_LIMIT", "0"),
             ("ALBATROS_QUEUE_LIMIT", "1 day"),
             ("ALBATROS_UNKNOWN_LIMIT", "600"),
+            ("ALBATROS_RUNNERS_EVERY", "0.5s"),
         ] {
             let error = read_from(&Overrides::default(), &[(name, value)]).err().unwrap();
             assert_eq!(error.name, name);

@@ -25,8 +25,9 @@ pub(super) fn fit(record: &Record, shape: &BuilderShape, config: &RepoConfig) ->
     };
     let builder = &record.builder;
     if !shape.has_controller {
+        let file = if record.runner.is_some() { "hcl/runner.hcl" } else { "hcl/container.hcl" };
         let why = format!("the builder `{builder}` cannot run jobs, as it has no task `controller` with our identity");
-        return Err(AdvanceError::Permanent(format!("{why}: register hcl/container.hcl, or name another builder")));
+        return Err(AdvanceError::Permanent(format!("{why}: register {file}, or name another builder")));
     }
     if job.image.is_some() && !shape.takes("IMAGE") {
         let why = format!("the builder `{builder}` takes no image: leave `image` out, or name another builder of jobs");
@@ -37,6 +38,9 @@ pub(super) fn fit(record: &Record, shape: &BuilderShape, config: &RepoConfig) ->
 
 /// The configuration's, or a job's own where that is less.
 pub(super) fn time_limit(record: &Record, config: &RepoConfig) -> Duration {
+    if let Some(runner) = record.runner.as_deref() {
+        return runner.timeout.get();
+    }
     let own = record.job.as_ref().and_then(|job| job.timeout);
     own.map_or(config.timeout, |own| own.min(config.timeout)).get()
 }

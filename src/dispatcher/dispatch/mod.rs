@@ -127,6 +127,7 @@ async fn no_builder(app: &App, record: &Record) -> String {
         (Some(other), _) => {
             return format!("there is no builder `{builder}` in namespace `{namespace}`: did you mean `{other}`?");
         }
+        (None, Some(_)) if record.runner.is_some() => "hcl/runner.hcl, or name another (runners)",
         (None, Some(_)) => "hcl/container.hcl, or name another (builders.jobs)",
         (None, None) => "it as a parameterized job",
     };

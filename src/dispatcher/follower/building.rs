@@ -267,6 +267,9 @@ impl Course {
     /// The configuration's, or a job's own where that is less. None where there is neither, as the configuration is gone or
     /// broken: then the limits of the builder must do.
     async fn time_limit(&self) -> Result<Option<Span>, Halt> {
+        if let Some(runner) = self.stored.value.runner.as_deref() {
+            return Ok(Some(runner.timeout));
+        }
         let own = self.stored.value.job.as_ref().and_then(|job| job.timeout);
         Ok(match self.config().await? {
             Some(config) => Some(own.map_or(config.timeout, |own| own.min(config.timeout))),

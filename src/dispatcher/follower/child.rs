@@ -36,6 +36,15 @@ impl Course {
         self.stored.value.parent.is_some()
     }
 
+    pub(super) fn is_runner(&self) -> bool {
+        self.stored.value.runner.is_some()
+    }
+
+    /// Whether no forge shows a status of it: jobs of builds are their parents' business, runners the forge's own.
+    pub(super) fn has_no_status(&self) -> bool {
+        self.is_job() || self.is_runner()
+    }
+
     /// Writes the stop of a job whose parent no longer runs, before anything else is done with it. Whether the record has
     /// changed. A list may lack what could not be read, so the parent's record itself is asked.
     pub(super) async fn stop_with_parent(&mut self) -> Result<bool, Halt> {

@@ -260,7 +260,7 @@ impl Course {
         record.placed = self.build.placed(&record);
         record.started = times.started;
         record.finished = times.finished;
-        if !self.queue.is_sending() && !self.is_job() {
+        if !self.queue.is_sending() && !self.has_no_status() {
             record.statuses.intended = Some(status_of(&record, None));
             record.statuses.given_up = None;
         }

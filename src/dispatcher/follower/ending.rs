@@ -21,6 +21,9 @@ impl Course {
                 Progress::Changed => return Ok(Next::Again),
             }
         }
+        if let Some(later) = self.unlisted().await? {
+            return Ok(later);
+        }
         self.finish().await
     }
 
@@ -31,7 +34,7 @@ impl Course {
         let (registry, lease, index) = (&self.shared.app.registry, &self.shared.lock.lease, self.stored.index);
         // An error before there was a child is forgotten, so that a redelivery after the repair builds. A job is not
         // delivered again, and its parent is told how it ended.
-        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. }) && !self.is_job();
+        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. }) && !self.has_no_status();
         let written = if never_built {
             registry.forget(&self.claim, index, lease).await
         } else {

@@ -35,6 +35,7 @@ mod post;
 mod queue;
 mod recheck;
 mod reign;
+mod runners;
 mod supersede;
 mod turn;
 mod waiting;
@@ -67,6 +68,7 @@ pub(crate) async fn run(app: SharedApp, shutdown: CancellationToken) {
                 Reign::new(SharedApp::clone(&app), Arc::clone(&lock)).hold(&shutdown).await;
                 app.metrics.follower.set(0);
                 app.metrics.open.clear();
+                app.metrics.set_runners([]);
                 tracing::info!("this replica is no longer the follower");
                 if let Err(error) = app.registry.release(&lock.lease).await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the lock ends by itself");

@@ -105,7 +105,11 @@ impl Queue {
 
     /// A final status that was posted while an older post may still arrive is looked at again later.
     pub(super) fn recheck(&self, shared: &Shared, claim: &ClaimId, record: &Record) -> Option<Recheck> {
-        let status = record.statuses.intended.clone().filter(|status| status.last && record.parent.is_none())?;
+        let status = record
+            .statuses
+            .intended
+            .clone()
+            .filter(|status| status.last && record.parent.is_none() && record.runner.is_none())?;
         (self.uncertain && self.done).then(|| Recheck::new(shared.clone(), claim.clone(), record.clone(), status))
     }
 
@@ -139,7 +143,7 @@ impl Queue {
 impl Course {
     /// Brings the forge to `wish`, one step at a time. A wish that is replaced before it was sent is never sent.
     pub(super) async fn report(&mut self, wish: Status) -> Result<Progress, Halt> {
-        if self.is_job() {
+        if self.has_no_status() {
             self.queue.done |= wish.last;
             return Ok(Progress::Settled);
         }

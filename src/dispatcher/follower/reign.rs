@@ -15,6 +15,7 @@ use super::course::{Course, LOOK_AGAIN, News, Shared, Wakers};
 use super::expiry;
 use super::lock::Lock;
 use super::recheck::Recheck;
+use super::runners::{self, Listed};
 use super::turn::Turn;
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::blobs::retention;
@@ -102,6 +103,8 @@ impl Reign {
         beside.spawn(keep_hinting(SharedApp::clone(&app), hint_to));
         beside.spawn(expiry::keep_expiring(SharedApp::clone(&app), Arc::clone(&lock)));
         beside.spawn(history::keep_later(SharedApp::clone(&app)));
+        let (told, heard) = watch::channel(Listed::default());
+        beside.spawn(runners::keep_looking(SharedApp::clone(&app), Arc::clone(&lock), heard));
         beside.spawn(retention::keep_within(SharedApp::clone(&app)));
         beside.spawn(async move { lock.keep(&app.registry).await });
         let lost = self.shared.lock.lost().clone();
@@ -114,7 +117,12 @@ impl Reign {
             tokio::select! {
                 () = lost.cancelled() => return,
                 () = shutdown.cancelled() => break,
-                Some(list) = lists.recv() => { self.list = list; self.sync(); self.give_turns().await; }
+                Some(list) = lists.recv() => {
+                    self.list = list;
+                    self.sync();
+                    told.send_replace(self.runners());
+                    self.give_turns().await;
+                }
                 () = asked.notified() => self.give_turns().await,
                 _ = turns_again.tick() => self.give_turns().await,
                 Some(hint) = hints.recv() => self.wake(&hint),
@@ -126,8 +134,15 @@ impl Reign {
         self.leave().await;
     }
 
+    /// The runners among the open records.
+    fn runners(&self) -> Listed {
+        let runners = self.list.iter().filter(|(_, stored)| stored.value.runner.is_some());
+        Arc::new(runners.map(|(claim, stored)| (claim.clone(), stored.value.clone())).collect())
+    }
+
     /// Starts what is new, tells what has changed, and what is gone.
     fn sync(&mut self) {
+        self.shared.app.metrics.set_runners(self.list.iter().map(|(_, stored)| &stored.value));
         self.shared.app.metrics.open.set(self.list.iter().map(|(_, stored)| &stored.value));
         let listed: std::collections::HashSet<&ClaimId> = self.list.iter().map(|(claim, _)| claim).collect();
         for (claim, followed) in &self.followed {

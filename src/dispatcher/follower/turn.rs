@@ -117,6 +117,9 @@ impl Course {
             return self.let_through().await;
         }
         self.turn().keep_for(waits_since(&self.stored.value));
+        if self.is_runner() {
+            return self.waiting_runner().await;
+        }
         match self.decide().await? {
             Decided::Go => {}
             Decided::Later(wait) => return self.stuck(TO_BE_SAID, wait).await,
@@ -147,6 +150,20 @@ impl Course {
         // Most go on at once, and nobody needs to be told that they waited.
         let Some(limit) = state.limit else { return Ok(Next::In(left.min(LOOK_AGAIN))) };
         self.tell_why(limit_sentence(limit), left.min(LOOK_AGAIN)).await
+    }
+
+    /// A runner is nobody's change: it waits for its pool alone.
+    async fn waiting_runner(&mut self) -> Result<Next, Halt> {
+        let left = self.queue_left(None);
+        if left.is_zero() {
+            let reason = "waited for its turn longer than the queue limit".to_owned();
+            return self.end(Outcome::Infra { reason }, Times::default()).await;
+        }
+        let state = self.turn().ask(waits_since(&self.stored.value));
+        if state.standing == Standing::Granted {
+            return self.let_through().await;
+        }
+        Ok(Next::In(left.min(LOOK_AGAIN)))
     }
 
     /// It is not known yet whether it is to be built, and the others need not wait for that.
@@ -187,7 +204,7 @@ impl Course {
 
     /// What is left of the time that it may wait for its turn and for a node together.
     pub(super) fn queue_left(&self, config: Option<&RepoConfig>) -> Duration {
-        let own = config.and_then(|config| config.concurrency.queue).filter(|_| !self.is_job());
+        let own = config.and_then(|config| config.concurrency.queue).filter(|_| !self.has_no_status());
         let limit = own.map_or(self.shared.app.settings.queue_limit, |limit| limit.get());
         let waited: SignedDuration = Timestamp::now().duration_since(waits_since(&self.stored.value));
         limit.saturating_sub(Duration::try_from(waited).unwrap_or_default())
@@ -216,7 +233,14 @@ impl Reign {
             let Ok(url) = line.repo().parse() else { continue };
             let entry = tokio::time::timeout(READ_WITHIN, self.app().registry.entry(&url)).await;
             let max = match entry {
-                Ok(Ok(Entry::Found(found))) => found.config.concurrency.max,
+                Ok(Ok(Entry::Found(found))) => match line.pool() {
+                    None => found.config.concurrency.max,
+                    // Nobody is let through for a pool that is no longer there: its runners end.
+                    Some(labels) => {
+                        let pool = found.config.runners.iter().find(|pool| pool.has_labels(labels));
+                        Some(pool.map_or(0, |pool| pool.max))
+                    }
+                },
                 // The changes themselves say what is wrong with it.
                 Ok(Ok(Entry::Unknown | Entry::Broken(_))) => continue,
                 Ok(Err(_)) | Err(_) => return,

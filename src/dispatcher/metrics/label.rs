@@ -7,6 +7,8 @@ use prometheus_client::encoding::EncodeLabelSet;
 use crate::api::meter::label_words;
 use crate::dispatcher::form::Form;
 use crate::domain::blob::BlobKind;
+use crate::domain::record::{Phase, Record};
+use crate::domain::runners::Runner;
 
 /// Which forge says that it sent a delivery; by its headers, which nobody has checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -287,4 +289,79 @@ mod tests {
         assert_eq!(of(&["X-GitHub-Event"]), "github");
         assert_eq!(of(&["X-Evil-Event"]), "none");
     }
+}
+
+/// What a runner of a forge's workflows does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RunnerState {
+    /// Until its pool has a place.
+    Waiting,
+    /// Until it is registered at its forge.
+    Starting,
+    /// Until it has a job.
+    Idle,
+    /// Until its job is over.
+    Busy,
+    /// Until it is gone everywhere.
+    Ending,
+}
+
+label_words!(RunnerState {
+    Waiting => "waiting",
+    Starting => "starting",
+    Idle => "idle",
+    Busy => "busy",
+    Ending => "ending",
+});
+
+impl RunnerState {
+    pub(super) const ALL: [Self; 5] = [Self::Waiting, Self::Starting, Self::Idle, Self::Busy, Self::Ending];
+
+    /// Of an open record.
+    pub(super) fn of(record: &Record, runner: &Runner) -> Self {
+        match record.phase {
+            Phase::Ended { .. } => Self::Ending,
+            _ if record.stop.is_some() => Self::Ending,
+            Phase::Held | Phase::Waiting => Self::Waiting,
+            Phase::Claimed | Phase::Dispatched if !runner.is_idle() => Self::Busy,
+            Phase::Claimed | Phase::Dispatched if runner.registered.is_some() => Self::Idle,
+            Phase::Claimed | Phase::Dispatched => Self::Starting,
+        }
+    }
+}
+
+/// The label of open runners.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct RunnerLabel {
+    pub(super) state: RunnerState,
+}
+
+/// What became of a runner's registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum RegistrationResult {
+    /// The forge lists it.
+    Registered,
+    /// It has to be asked for again.
+    Later,
+    /// The forge refuses, or the configuration has no runners.
+    Refused,
+    /// Nobody needs it any more.
+    Unneeded,
+}
+
+label_words!(RegistrationResult {
+    Registered => "registered",
+    Later => "later",
+    Refused => "refused",
+    Unneeded => "unneeded",
+});
+
+impl RegistrationResult {
+    pub(super) const ALL: [Self; 4] = [Self::Registered, Self::Later, Self::Refused, Self::Unneeded];
+}
+
+/// The label of registrations.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RegistrationLabel {
+    pub(crate) result: RegistrationResult,
 }

@@ -16,7 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use self::label::{BytesLabel, OUTCOMES, OpenLabel, OutcomeLabel, RequestLabel, RouteLabel};
+use self::label::{BytesLabel, OUTCOMES, OpenLabel, OutcomeLabel, RequestLabel, RouteLabel, RunnerLabel, RunnerState};
 use self::open::{OpenBuilds, Unposted};
 use crate::api::meter::Meter;
 use crate::domain::blob::BlobKind;
@@ -25,7 +25,8 @@ use crate::domain::record::Record;
 use crate::domain::timeline::{self, Stage};
 
 pub(crate) use label::{
-    Direction, HookForge, HookLabel, HookResult, PostLabel, PostResult, SessionLabel, SessionResult,
+    Direction, HookForge, HookLabel, HookResult, PostLabel, PostResult, RegistrationLabel, RegistrationResult,
+    SessionLabel, SessionResult,
 };
 pub(crate) use open::Waiting;
 pub(crate) use request::measure;
@@ -66,6 +67,9 @@ pub(crate) struct Metrics {
     statuses_oldest: Seconds,
     /// Sessions that controllers with a valid token asked for, by result.
     pub(crate) sessions: Family<SessionLabel, Counter>,
+    /// Registrations of runners by result.
+    pub(crate) registrations: Family<RegistrationLabel, Counter>,
+    runners_open: Family<RunnerLabel, Gauge>,
     requests: Family<RequestLabel, Counter>,
     request_seconds: Family<RouteLabel, Histogram, fn() -> Histogram>,
     bytes: Family<BytesLabel, Counter>,
@@ -108,6 +112,8 @@ impl Metrics {
             statuses_unposted: Gauge::default(),
             statuses_oldest: Seconds::default(),
             sessions: Family::default(),
+            registrations: Family::default(),
+            runners_open: Family::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(|| Histogram::new(REQUEST)),
             bytes: Family::default(),
@@ -145,6 +151,10 @@ impl Metrics {
         let help = "Seconds that the oldest of these statuses has been due";
         to.register("statuses_oldest_seconds", help, self.statuses_oldest.clone());
         to.register("sessions", "Sessions of builds, by what became of the request", self.sessions.clone());
+        let help = "Registrations of runners at forges, by what became of the request";
+        to.register("runner_registrations", help, self.registrations.clone());
+        let help = "Runners of public repositories' workflows that are not over, by state; on the follower alone";
+        to.register("runners_open", help, self.runners_open.clone());
         let help = "Requests to this server, by route, by the form that was asked for and by the answer's class";
         to.register("http_requests", help, self.requests.clone());
         let help = "Seconds to the head of an answer, by route";
@@ -177,15 +187,30 @@ impl Metrics {
         for result in SessionResult::ALL {
             drop(self.sessions.get_or_create(&SessionLabel { result }));
         }
+        for result in RegistrationResult::ALL {
+            drop(self.registrations.get_or_create(&RegistrationLabel { result }));
+        }
+        self.set_runners([]);
         for kind in [BlobKind::Artifact, BlobKind::Cache] {
             self.passed(kind, Direction::In, 0);
             self.passed(kind, Direction::Out, 0);
         }
     }
 
+    /// All open records, as the follower has just read them. What is private is not counted.
+    pub(crate) fn set_runners<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
+        let public = records.into_iter().filter(|record| !record.private);
+        let states: Vec<RunnerState> =
+            public.filter_map(|record| Some(RunnerState::of(record, record.runner.as_deref()?))).collect();
+        for state in RunnerState::ALL {
+            let count = states.iter().filter(|one| **one == state).count();
+            self.runners_open.get_or_create(&RunnerLabel { state }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
     /// A build is over, and that is written down. Jobs of builds are not counted, nor is what is private.
     pub(crate) fn ended(&self, record: &Record, outcome: &Outcome) {
-        if record.private || record.parent.is_some() {
+        if record.private || record.parent.is_some() || record.runner.is_some() {
             return;
         }
         self.builds.get_or_create(&OutcomeLabel { outcome: outcome.word() }).inc();
@@ -205,7 +230,7 @@ impl Metrics {
 
     /// A build has its child, and that is written down. What is private is not counted.
     pub(crate) fn dispatched(&self, record: &Record) {
-        if !record.private {
+        if !record.private && record.runner.is_none() {
             let since = record.let_through.or(record.approved).unwrap_or(record.created);
             self.dispatch_seconds.observe(seconds(since, Timestamp::now()));
         }

@@ -46,7 +46,8 @@ impl OpenBuilds {
     /// All open records, as the follower has just read them. Jobs of builds are not counted, nor is what is private.
     pub(crate) fn set<'a>(&self, records: impl IntoIterator<Item = &'a Record>) {
         let mut all = NONE;
-        for record in records.into_iter().filter(|record| !record.private && record.parent.is_none()) {
+        let is_counted = |record: &&Record| !record.private && record.parent.is_none() && record.runner.is_none();
+        for record in records.into_iter().filter(is_counted) {
             let (state, since) = state_of(record);
             if let Some(open) = all.iter_mut().find(|open| open.state == state) {
                 open.count += 1;

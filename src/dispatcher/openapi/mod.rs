@@ -61,6 +61,7 @@ pub(crate) use refusals::{Acting, Listing, LogRefused, Pressing, Reading, Sendin
         session::jobs::start::start,
         session::jobs::stop::stop,
         session::jobs::log::log,
+        session::runner::runner,
         approvals::shown::held,
         approvals::senders::list,
         approvals::senders::add,

@@ -10,6 +10,7 @@ pub(crate) mod log;
 mod proof;
 mod refusal;
 pub(crate) mod report;
+pub(crate) mod runner;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +21,7 @@ pub(crate) use exchange::exchange;
 pub(crate) use log::{end as log_end, put as log_put};
 pub(super) use proof::Proof;
 pub(crate) use report::report;
+pub(crate) use runner::runner;
 
 use super::refusals::Refusals;
 use crate::domain::id::ClaimId;

@@ -153,7 +153,7 @@ fn login_of(sender: &Value) -> Option<&str> {
 }
 
 /// Fields whose values are no secrets. What is not known may be a mistyped one that is.
-const PLAIN: [&str; 25] = [
+const PLAIN: [&str; 29] = [
     "builder",
     "builders",
     "branches",
@@ -162,19 +162,23 @@ const PLAIN: [&str; 25] = [
     "forgejo",
     "gitea",
     "github",
+    "group",
     "hook",
     "id",
     "image",
     "jobs",
+    "labels",
     "lfs",
     "login",
     "max",
+    "name",
     "paths",
     "paths_ignore",
     "private",
     "pull_requests",
     "queue",
     "repository_id",
+    "runners",
     "senders",
     "submodules",
     "supersede",

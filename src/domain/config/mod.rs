@@ -3,6 +3,7 @@
 mod draft;
 mod field;
 mod parse;
+mod pools;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use draft::{Draft, DraftForge, redacted};
 use super::duration::Span;
 use super::id::{BuilderName, Flavor};
 use super::pattern::Patterns;
+use super::runners::Pool;
 use super::secret::Secret;
 
 /// A repository's configuration, checked. Made by [`RepoConfig::parse`] only.
@@ -62,6 +64,8 @@ pub struct RepoConfig {
     pub paths: Option<Patterns>,
     /// `paths_ignore`: a change that touches nothing but these files is skipped; absent means none.
     pub paths_ignore: Option<Patterns>,
+    /// `runners`: runners for the forge's own workflows; empty means none.
+    pub runners: Vec<Pool>,
 }
 
 /// Where and how statuses are posted.

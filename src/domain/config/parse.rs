@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::field::{Field, Object};
+use super::pools::pools;
 use super::{
     Concurrency, ConfigError, FlavorConfig, ForgeConfig, ForgeKind, PeopleTokens, PullPolicy, RepoConfig, TrustedSender,
 };
@@ -15,7 +16,7 @@ use crate::domain::params::{self, Params};
 use crate::domain::pattern::Patterns;
 use crate::domain::secret::Secret;
 
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 19] = [
     "hook",
     "gitea",
     "forgejo",
@@ -34,6 +35,7 @@ const FIELDS: [&str; 18] = [
     "branches",
     "paths",
     "paths_ignore",
+    "runners",
 ];
 const BUILDERS: [&str; 5] = ["default", "untrusted", "jobs", "untrusted_jobs", "flavors"];
 const GITHUB_API: &str = "https://api.github.com";
@@ -53,10 +55,11 @@ impl RepoConfig {
         let claim_key = hook_secrets.first().or(hook_tokens.first()).cloned();
         let claim_key = claim_key.ok_or_else(|| ConfigError("hook: needs a secret or a token".to_owned()))?;
         let (trusted, trusted_id) = trust(&root)?;
+        let forge = forge(&root)?;
+        let runners = root.get("runners").map_or(Ok(Vec::new()), |field| pools(&field, forge.as_ref()))?;
         let builders = root.get("builders").map(|f| f.object(&BUILDERS)).transpose()?;
         let switch = |name| root.get(name).map_or(Ok(false), |field| field.boolean());
         let builder_of = |name| builders.as_ref().and_then(|b| b.get(name)).map(|field| field.parsed()).transpose();
-        let forge = forge(&root)?;
         let concurrency = root.get("concurrency").map_or(Ok(Concurrency::default()), |f| concurrency(&f))?;
         let patterns = |name| root.get(name).map(|field| patterns(&field)).transpose();
         let (paths, paths_ignore) = (patterns("paths")?, patterns("paths_ignore")?);
@@ -91,6 +94,7 @@ impl RepoConfig {
             branches: patterns("branches")?,
             paths,
             paths_ignore,
+            runners,
         })
     }
 }

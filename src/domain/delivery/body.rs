@@ -44,5 +44,5 @@ fn form_payload(body: &[u8]) -> Result<Vec<u8>, DeliveryError> {
 pub fn peek(json: &[u8]) -> Result<RepoUrl, DeliveryError> {
     let found = json::find_strict(json, &["repository", "clone_url"])?;
     let url = found.ok_or(DeliveryError::BadRequest("the body names no repository.clone_url".into()))?;
-    Ok(url.parse::<RepoUrl>()?)
+    Ok(url.parse::<RepoUrl>()?.of_repository()?)
 }

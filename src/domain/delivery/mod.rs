@@ -7,6 +7,7 @@
 mod body;
 mod gitea;
 mod github;
+mod job;
 mod origin;
 mod own;
 mod pull;
@@ -24,9 +25,13 @@ use super::repo_url::RepoUrlError;
 use super::verify::Verified;
 
 pub use body::{json_text, peek};
+pub use job::ListedJob;
 pub use origin::{Origin, Tested};
 pub use own::own_test;
 pub use pull::{Opened, opened};
+
+/// The event of a job of the forge's own workflows.
+const WORKFLOW_JOB: &str = "workflow_job";
 
 /// What a test delivery is answered.
 pub const TEST: &str = "a test delivery, all is well";
@@ -155,6 +160,15 @@ fn event_name<'a>(incoming: &Incoming<'a>) -> Result<Option<(Forge, &'a str)>, D
     Ok(None)
 }
 
+/// Whether it says that it is of a job of the forge's own workflows, so that an entry for more than its repository may
+/// be the one to verify it.
+///
+/// # Errors
+/// When a header stands twice.
+pub fn is_of_job(incoming: &Incoming<'_>) -> Result<bool, DoubleHeader> {
+    Ok(event_name(incoming)?.is_some_and(|(_, name)| name == WORKFLOW_JOB))
+}
+
 /// Reads a verified delivery in full. Without an event header it is a push as Gitea sends it.
 ///
 /// # Errors
@@ -167,6 +181,7 @@ pub fn parse(incoming: &Incoming<'_>, verified: &Verified<'_>) -> Result<Event, 
         Some((_, "ping")) => Ok(Event::Test),
         Some((Forge::Gitea, "pull_request" | "pull_request_sync")) => gitea::pull_request(json),
         Some((Forge::Github, "pull_request")) => github::pull_request(json),
+        Some((_, WORKFLOW_JOB)) => job::read(json),
         Some((_, name)) => Ok(other(name)),
     }
 }
@@ -175,7 +190,7 @@ pub fn parse(incoming: &Incoming<'_>, verified: &Verified<'_>) -> Result<Event, 
 fn or_test(event: Event) -> Event {
     match event {
         Event::Change(change) if change.before.eq_ignore_ascii_case(change.commit.as_str()) => Event::Test,
-        Event::Change(_) | Event::PullClosed { .. } | Event::Test | Event::Ignored { .. } => event,
+        Event::Change(_) | Event::Job(_) | Event::PullClosed { .. } | Event::Test | Event::Ignored { .. } => event,
     }
 }
 

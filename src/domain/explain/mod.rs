@@ -142,6 +142,10 @@ fn walk(config: &[u8], file: &DeliveryFile, builder: Option<&BuilderFile>) -> Re
         Event::PullClosed { reason, .. } => {
             Ok(Explanation::nothing(Decision::Ignored, Some(EventKind::PullRequest), reason))
         }
+        Event::Job(_) => {
+            let why = "a job of a workflow: it gets a runner where `runners` has all of its labels";
+            Ok(Explanation::nothing(Decision::Ignored, Some(EventKind::WorkflowJob), why))
+        }
         Event::Test => Ok(Explanation::nothing(Decision::Ignored, None, delivery::TEST)),
         Event::Ignored { kind, reason } => Ok(Explanation::nothing(Decision::Ignored, kind, reason)),
     }

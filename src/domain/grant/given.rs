@@ -33,7 +33,9 @@ impl Grant {
         };
         // A stranger's list of submodules must not choose what our token reads.
         let whole_forge = record.trusted && config.submodules;
-        let credential = config.forge.as_ref().and_then(|forge| credential(forge, &record.repo, whole_forge));
+        // The token of who registers runners may do more than read a repository, and a runner fetches for itself.
+        let forge = config.forge.as_ref().filter(|_| record.runner.is_none());
+        let credential = forge.and_then(|forge| credential(forge, &record.repo, whole_forge));
         let source = record.job.as_ref().is_none_or(|job| job.checkout.unwrap_or(!job.service));
         let checkout = Checkout { source, submodules: config.submodules, lfs: config.lfs, credential };
         let inject = match &record.job {

@@ -11,12 +11,20 @@ use super::record::{Phase, Record};
 
 /// The open changes of each repository as they stand in line.
 #[derive(Debug, Default)]
-pub struct Lines<'a>(HashMap<&'a str, Line<'a>>);
+pub struct Lines<'a>(HashMap<Key<'a>, Line<'a>>);
+
+/// The canonical address, and of runners the labels of their pool: each pool is a line of its own.
+type Key<'a> = (&'a str, Option<&'a [String]>);
+
+fn key(record: &Record) -> Key<'_> {
+    (&record.canonical, record.runner.as_deref().map(|runner| runner.labels.as_slice()))
+}
 
 /// The open changes of one repository.
 #[derive(Debug, Default)]
 pub struct Line<'a> {
     repo: &'a str,
+    pool: Option<&'a [String]>,
     under_way: usize,
     /// Who came first is first.
     waiting: Vec<Place<'a>>,
@@ -54,10 +62,10 @@ pub struct Turns<'a> {
 impl<'a> Lines<'a> {
     /// Of all open records.
     pub fn of(open: impl IntoIterator<Item = (&'a ClaimId, &'a Record)>) -> Self {
-        let mut lines: HashMap<&str, Line<'_>> = HashMap::new();
+        let mut lines: HashMap<Key<'_>, Line<'_>> = HashMap::new();
         for (claim, record) in open.into_iter().filter(|(_, record)| record.parent.is_none()) {
-            let line = lines.entry(&record.canonical).or_default();
-            line.repo = &record.repo;
+            let line = lines.entry(key(record)).or_default();
+            (line.repo, line.pool) = (&record.repo, key(record).1);
             match record.phase {
                 Phase::Claimed | Phase::Dispatched => line.under_way += 1,
                 // What is being stopped takes no turn any more.
@@ -81,11 +89,16 @@ impl<'a> Lines<'a> {
     /// Why a change waits, for people; `max` is its repository's `concurrency.max`.
     #[must_use]
     pub fn why(&self, claim: &ClaimId, record: &Record, max: Option<u32>) -> String {
-        let line = self.0.get(record.canonical.as_str());
+        let line = self.0.get(&key(record));
         let before = line.and_then(|line| line.waiting.iter().position(|place| place.claim == claim));
         let (Some(line), Some(before), Some(max)) = (line, before, max) else { return String::new() };
-        let builds = if max == 1 { "build" } else { "builds" };
-        let full = format!("{} of {max} {builds} of this repository are under way", line.under_way);
+        let what = match (record.runner.is_some(), max) {
+            (true, 1) => "runner of this pool",
+            (true, _) => "runners of this pool",
+            (false, 1) => "build of this repository",
+            (false, _) => "builds of this repository",
+        };
+        let full = format!("{} of {max} {what} are under way", line.under_way);
         match before {
             0 => full,
             1 => format!("{full}, 1 change is before it"),
@@ -99,6 +112,12 @@ impl<'a> Line<'a> {
     #[must_use]
     pub fn repo(&self) -> &'a str {
         self.repo
+    }
+
+    /// The labels of the pool whose runners these are; none of builds.
+    #[must_use]
+    pub fn pool(&self) -> Option<&'a [String]> {
+        self.pool
     }
 
     /// Whose turn it is, oldest first, if `max` builds may be under way; none means any number. What was granted and

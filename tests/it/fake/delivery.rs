@@ -5,6 +5,7 @@ use serde_json::Value;
 use sha2::Sha256;
 
 use super::fixture;
+use super::forge::Job;
 use super::http::{Reply, client};
 
 /// A delivery, ready to be signed and sent.
@@ -57,6 +58,15 @@ impl Delivery {
         push.body["head_commit"]["id"] = after.into();
         push.body["commits"][0]["id"] = after.into();
         push
+    }
+
+    /// Gitea tells of a job of a workflow, as it is now.
+    pub(crate) fn job(job: &Job) -> Self {
+        let mut delivery = Self::recorded("actions/job-queued");
+        delivery.body["action"] = job.status.as_str().into();
+        delivery.body["workflow_job"] = job.json();
+        delivery.body["repository"]["clone_url"] = format!("http://127.0.0.1:3300/{}.git", job.repo).into();
+        delivery
     }
 
     /// mallory opens a pull request from her fork, with this head.

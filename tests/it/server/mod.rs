@@ -33,6 +33,7 @@ mod ready;
 mod refused;
 mod replayed;
 mod retried;
+mod runners;
 pub(super) mod session;
 mod signin;
 mod strangers;

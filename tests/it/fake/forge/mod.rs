@@ -1,5 +1,6 @@
 //! A forge: repositories with their history, and the statuses it was sent; Gitea 1.25's API and GitHub's.
 
+mod actions;
 mod changes;
 mod gitea;
 mod github;
@@ -12,6 +13,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+pub(crate) use actions::{Job, REGISTRATION};
 pub(crate) use hooks::Hook;
 
 use super::fault::Faults;
@@ -64,6 +66,8 @@ struct Store {
     accounts: BTreeMap<String, u64>,
     hooks: Vec<Hook>,
     hook_ids: u64,
+    actions: actions::Actions,
+    organisations: BTreeSet<String>,
     /// Whether what hooks send arrives.
     delivers: bool,
     private: bool,
@@ -132,6 +136,11 @@ impl Forge {
     /// An account, with its number.
     pub(crate) fn account(&self, login: &str, id: u64) {
         self.change(|store| store.accounts.insert(login.to_owned(), id));
+    }
+
+    /// An organisation; other owners are accounts.
+    pub(crate) fn organisation(&self, name: &str) {
+        self.change(|store| store.organisations.insert(name.to_owned()));
     }
 
     /// A repository without commits.
@@ -357,6 +366,22 @@ impl Service for State {
                 ["repos", owner, name, "hooks", rest @ ..] => {
                     hooked(hooks::answer(&mut store, &call, (&format!("{owner}/{name}"), rest), true))
                 }
+                ["api", "actions", "runner.v1.RunnerService", "Register"] => actions::gitea_register(&mut store, &call),
+                ["api", "v1", "repos", owner, name, "actions", rest @ ..] => {
+                    actions::gitea(&mut store, &call, &format!("{owner}/{name}"), rest)
+                }
+                ["api", "v1", "orgs", owner] if store.organisations.contains(*owner) => {
+                    wire::json(200, &json!({"username": owner}))
+                }
+                ["api", "v1", "orgs", owner, "actions", rest @ ..] => actions::gitea(&mut store, &call, owner, rest),
+                ["api", "v1", "user"] => wire::json(200, &json!({"login": "quentin"})),
+                ["api", "v1", "user", "actions", rest @ ..] => actions::gitea(&mut store, &call, "quentin", rest),
+                ["api", "v1", "admin", "actions", rest @ ..] => actions::gitea(&mut store, &call, "", rest),
+                ["repos", owner, name, "actions", rest @ ..] => {
+                    actions::github(&mut store, &call, &format!("{owner}/{name}"), rest)
+                }
+                ["orgs", owner, "actions", rest @ ..] => actions::github(&mut store, &call, owner, rest),
+                ["orgs", owner, "repos"] => wire::json(200, &json!([{"name": "albatros", "owner": {"login": owner}}])),
                 ["api", "v1", "version"] => wire::json(200, &json!({"version": "1.25.4"})),
                 ["api", "v1", "repos", owner, name, rest @ ..] => {
                     gitea::answer(&mut store, &call, &format!("{owner}/{name}"), rest)

@@ -69,6 +69,7 @@ fn settings(folder: &Path) -> Settings {
         body_limit: 1 << 20,
         queue_limit: Duration::from_secs(3_600),
         unknown_limit: Duration::from_secs(600),
+        runners_every: Duration::from_secs(30),
         loopback: None,
         spool: folder.to_owned(),
         blobs: BlobSettings::default(),

@@ -1,0 +1,129 @@
+//! Deliveries that are lost, forges that are away, runners that die, and servers that are killed at each step.
+
+use super::*;
+use crate::fake::fault::{Fault, Times};
+
+#[tokio::test]
+async fn a_lost_delivery_is_made_good_by_asking_the_forge() {
+    let world = world(&pool()).await;
+    world.forge.queue(REPO, &[LABEL]);
+    let serve = world.serve().await;
+    let (build, id) = registered(&world, &serve, 1).await;
+    let job = world.forge.take_job(id).unwrap();
+    done(&world, &build, &job);
+    world.all_done(1).await;
+    assert_eq!(world.nomad.dispatches(), 1);
+}
+
+#[tokio::test]
+async fn a_forged_delivery_starts_nothing() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    let mut job = world.forge.queue(REPO, &[LABEL]);
+    world.forge.finish_job(job.id, "cancelled");
+    job.status = "queued".to_owned();
+    let forged = Delivery::job(&job).send(&serve.url, "another secret").await;
+    let unknown = Delivery::job(&job).repo("http://127.0.0.1:3300/nobody/x.git").send(&serve.url, SECRET).await;
+    assert_eq!((forged.status, unknown.status), (401, 401));
+    assert_eq!(forged.text, unknown.text, "who may not know hears the same");
+    assert!(world.open().is_empty() && world.nomad.dispatches() == 0);
+}
+
+#[tokio::test]
+async fn a_runner_that_dies_without_a_job_is_replaced_three_times_at_most() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    for n in 1..=3 {
+        let (build, _) = registered(&world, &serve, n).await;
+        world.nomad.exit(&build, 1);
+    }
+    world.all_done(3).await;
+    serve.printed.wait("none took it").await;
+    assert_eq!(world.nomad.dispatches(), 3);
+    assert!(world.forge.runners().is_empty());
+}
+
+#[tokio::test]
+async fn a_forge_that_is_away_for_a_while_loses_no_job_and_keeps_no_runner() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    let job = world.forge.queue(REPO, &[LABEL]);
+    deliver(&serve, &job).await;
+    let (build, id) = registered(&world, &serve, 1).await;
+    let taken = world.forge.take_job(id).unwrap();
+    let mut away = world.forge.faults().arm("*", "/actions/", Times::All, Fault::Text(502, "away"));
+    world.nomad.exit(&build, 1);
+    away.hit(2).await;
+    assert_eq!(world.forge.runners().len(), 1, "nobody could remove it");
+    world.forge.faults().clear();
+    world.all_done(1).await;
+    assert!(world.forge.runners().is_empty());
+    assert_eq!(taken.id, job.id);
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_is_taken_over_at_each_step() {
+    let world = world(&pool()).await;
+    let mut serve = world.serve().await;
+    world.followed().await;
+    let job = world.forge.queue(REPO, &[LABEL]);
+    deliver(&serve, &job).await;
+    // After the claim.
+    serve = next(&world, serve).await;
+    let build = world.nomad.child("runner", 1).await;
+    // After the dispatch.
+    serve = next(&world, serve).await;
+    world.nomad.place(&build);
+    named(&world, &build).await;
+    // While it is being registered: the forge has it, and the answer never comes.
+    let mut hangs = world.forge.faults().arm("POST", "/Register", Times::Next(1), Fault::HangAfter);
+    let asked = {
+        let (url, secret) = (serve.url.clone(), secret());
+        let token = world.nomad.sign(&world.nomad.claims(&build));
+        let claim = world.nomad.job(&build)["Meta"]["ALBATROS_CLAIM"].as_str().unwrap().to_owned();
+        assert_eq!(exchange(&serve, &token, &claim, &secret).await.status, 200);
+        let (of, with) = (claim.clone(), secret.clone());
+        tokio::spawn(async move { client().post(format!("{url}/session/{of}/runner")).bearer_auth(with).send().await });
+        (claim, secret)
+    };
+    hangs.hit(1).await;
+    serve = next(&world, serve).await;
+    world.forge.faults().clear();
+    let again = register(&serve, &asked.0, &asked.1).await;
+    assert_eq!(again.status, 200, "{}", again.text);
+    assert_eq!((world.forge.registered(), world.forge.runners().len()), (2, 1), "the first is removed");
+    world.nomad.run(&build);
+    // While its job runs.
+    let taken = world.forge.take_job(world.forge.runners()[0].id).unwrap();
+    serve = next(&world, serve).await;
+    until(&world, "it is known who has the job", |open| open.first().is_some_and(|it| !it["taken"].is_null())).await;
+    done(&world, &build, &taken);
+    world.all_done(1).await;
+    assert_eq!((world.nomad.dispatches(), world.forge.runners().len()), (1, 0));
+    drop(serve);
+}
+
+#[tokio::test]
+async fn runners_of_ours_that_nobody_knows_are_removed_and_others_stay() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let (_, id) = registered(&world, &serve, 1).await;
+    let name = world.forge.runners()[0].name.clone();
+    let left = format!("{}-{}", name.rsplit_once('-').unwrap().0, "0123456789ab");
+    let (left, own) = (world.forge.list_runner(REPO, &left), world.forge.list_runner(REPO, "somebody-s"));
+    let has = |id: u64| world.forge.runners().iter().any(|runner| runner.id == id);
+    world.forge.wait("what is left over is removed", || !has(left)).await;
+    assert!(has(own) && has(id));
+}
+
+async fn next(world: &World, serve: Serve) -> Serve {
+    let next = world.serve().await;
+    serve.kill().await;
+    world.let_locks_go();
+    next
+}
