@@ -307,6 +307,9 @@ impl BuildView {
         match &record.phase {
             Phase::Ended { outcome } => Verdict::Ended(outcome.clone()),
             Phase::Dispatched if record.started.is_some() => Verdict::Running,
+            Phase::Dispatched if record.runner.is_some() => {
+                record.seen.clone().unwrap_or_else(|| status::last_told(record))
+            }
             Phase::Dispatched => status::last_told(record),
             Phase::Held | Phase::Waiting | Phase::Claimed => Verdict::Open { reason: String::new(), unknown: false },
         }

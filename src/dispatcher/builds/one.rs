@@ -253,6 +253,10 @@ fn told(app: &App, view: &BuildView, headers: &HeaderMap) -> Response {
         .map_or_else(|| view.claim.as_ref().map(ToString::to_string), |build| Some(build.to_string()));
     let mut answer = Answer::new(StatusCode::OK, name.unwrap_or_default(), object);
     answer.lines.push(format!("{}: {}", view.state, view.reason));
+    if let Some(runner) = &view.runner {
+        let page = runner.job.url.as_deref().unwrap_or_default();
+        answer.lines.push(format!("runner for job {} of {} {page}", runner.job.id, runner.job.repo));
+    }
     if let (Some(repo), Some(git_ref), Some(commit)) = (&view.repo, &view.git_ref, &view.commit) {
         answer.lines.push(format!("{repo} {git_ref} {commit}"));
     }

@@ -68,7 +68,7 @@ impl Course {
     /// Writes down how far a job is, for its parent's controller to read. Whether the record has changed.
     pub(super) async fn note_seen(&mut self, verdict: &Verdict) -> Result<bool, Halt> {
         let record = &self.stored.value;
-        if record.parent.is_none() || record.seen.as_ref() == Some(verdict) {
+        if !self.has_no_status() || record.seen.as_ref() == Some(verdict) {
             return Ok(false);
         }
         let same_word =

@@ -154,6 +154,10 @@ impl Course {
 
     /// A runner is nobody's change: it waits for its pool alone.
     async fn waiting_runner(&mut self) -> Result<Next, Halt> {
+        if let Configured::No = self.configured_here().await? {
+            let reason = "runners are no longer configured for it".to_owned();
+            return self.end(Outcome::Infra { reason }, Times::default()).await;
+        }
         let left = self.queue_left(None);
         if left.is_zero() {
             let reason = "waited for its turn longer than the queue limit".to_owned();

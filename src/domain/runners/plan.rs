@@ -114,6 +114,7 @@ pub fn record(asked: &Asked<'_>, planned: Planned, nonce: String, now: Timestamp
         phase: Phase::Waiting,
         build: None,
         session: None,
+        machine: None,
         parent: None,
         job: Some(Box::new(spec)),
         runner: Some(Box::new(runner)),

@@ -12,7 +12,7 @@ use crate::fake::fault::{Fault, Times};
 use crate::fake::http::{Reply, client};
 use crate::fake::nomad::Builder;
 use crate::fake::serve::Serve;
-use crate::fake::world::{OPEN, SECRET, World};
+use crate::fake::world::{ACTOR, OPEN, SECRET, World};
 
 /// A program that is not static is not given to builds, and a test's is not.
 const EXCEPTED: [&str; 1] = ["get_program"];
@@ -90,6 +90,7 @@ async fn what_the_server_answers_is_what_its_description_says() {
     session(&stage, &build).await;
     blobs(&stage, &build).await;
     jobs(&stage, &build).await;
+    runner(&stage).await;
     people::ask_of(&stage, &build).await;
     forges(&stage).await;
     operators(&stage).await;
@@ -109,6 +110,22 @@ async fn every_route_of_the_server_is_described_with_its_methods() {
         shape::takes_what_is_described(&api.document, path, &Reply::read(request.send().await.unwrap()).await);
     }
     assert_eq!(api.document["servers"][0]["url"], "https://ci.example");
+}
+
+async fn runner(stage: &Stage) {
+    let (api, world) = (&stage.api, &stage.world);
+    world.nomad.register(&Builder::full("runner"));
+    let mut config = world.config();
+    config["runners"] = json!([{"labels": ["x"]}]);
+    world.put_config(&config);
+    let job = Delivery::job(&world.forge.queue("quentin/albatros", &["x"]));
+    assert_eq!(stage.deliver(&job, SECRET).await.status, 202);
+    let runner = stage.begun(&world.nomad.child("runner", 1).await).await;
+    let path = format!("/session/{}/runner", runner.claim);
+    assert_eq!(api.call("register_runner", &path).bearer(&runner.secret).given().await.value()["kind"], "gitea");
+    let claim = format!("/builds/claim/{}", runner.claim);
+    let shown = api.call("get_claim", &claim).bearer(ACTOR).object().given().await.value();
+    assert_eq!(shown["runner"]["job"]["repo"], "http://127.0.0.1:3300/quentin/albatros.git");
 }
 
 async fn forges(stage: &Stage) {
@@ -227,5 +244,6 @@ async fn jobs(stage: &Stage, build: &Build) {
     api.call("stop_job", &db).bearer(&build.secret).given().await;
     api.call("stop_job", &format!("{base}/jobs/none")).bearer(&build.secret).refused(404).await;
     api.call("job_log", &format!("{db}/log")).bearer(&build.secret).given().await;
+    api.call("register_runner", &format!("{base}/runner")).bearer(&build.secret).refused(409).await;
     api.call("job_log", &format!("{base}/jobs/none/log")).bearer(&build.secret).refused(404).await;
 }

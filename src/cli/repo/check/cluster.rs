@@ -45,5 +45,6 @@ pub(super) async fn check(operator: &Operator, config: &RepoConfig) -> Vec<Findi
 /// Every builder that a push or a pull request may go to.
 fn named(config: &RepoConfig) -> BTreeSet<&BuilderName> {
     let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
-    std::iter::once(&config.builder).chain(&config.untrusted_builder).chain(flavors).collect()
+    let runners = config.runners.iter().map(|pool| &pool.builder);
+    std::iter::once(&config.builder).chain(&config.untrusted_builder).chain(flavors).chain(runners).collect()
 }

@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::runners;
 use crate::api::forge::{About, Forge, Hook};
 use crate::cli::repo::RepoError;
 use crate::cli::repo::operator::Operator;
@@ -18,6 +19,9 @@ pub(super) async fn check(
     test: bool,
 ) -> Result<Vec<Finding>, RepoError> {
     let Some(named) = &config.forge else { return Ok(Vec::from_iter(webhook::server(operator, repo, config).await)) };
+    if runners::is_wide(repo, named) {
+        return Ok(runners::check(operator, repo, config).await);
+    }
     let forge = operator.forge(named, repo)?;
     let about = match forge.about().await {
         Ok(about) => about,
@@ -27,6 +31,7 @@ pub(super) async fn check(
     if let Err(error) = forge.may_post().await {
         found.push(refused("statuses-refused", "no commit status can be posted", &error));
     }
+    found.extend(runners::check(operator, repo, config).await);
     found.extend(people(&forge, repo, config).await);
     found.extend(hooks(operator, &forge, repo, config, test).await?);
     Ok(found)
@@ -99,6 +104,7 @@ async fn hooks(
     let ours = webhook::leading_to(&hooks, &address);
     let Some(first) = ours.first() else { return Ok(vec![missing(&hooks, &address, repo)]) };
     let mut found = faults(&ours, forge, repo);
+    found.extend(runners::told(&ours, config));
     if first.active && test {
         found.extend(
             webhook::test(operator, forge, Ours { id: first.id, is_new: false }, (repo, config)).await?.findings,

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod forge;
+mod runners;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;

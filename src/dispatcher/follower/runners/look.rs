@@ -15,6 +15,7 @@ use crate::dispatcher::held;
 use crate::dispatcher::runners::{self, Claimed};
 use crate::domain::config::ForgeKind;
 use crate::domain::id::ClaimId;
+use crate::domain::outcome::Outcome;
 use crate::domain::record::{Record, StopWhy};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::{Action, Before, Runner, Seen, SeenJob, SeenState, reconcile, scope_tag};
@@ -175,7 +176,10 @@ impl Look {
                     return Ok(());
                 }
                 Some(Claimed::Over(_, done)) => {
-                    failed += u32::from(done.runner.as_deref().is_none_or(Runner::is_idle));
+                    // What was ended on purpose says nothing of the next.
+                    let failed_itself = !matches!(done.outcome, Outcome::Cancelled { .. });
+                    let took_none = done.runner.as_deref().is_none_or(Runner::is_idle);
+                    failed += u32::from(failed_itself && took_none);
                 }
             }
             if failed >= TRIES {

@@ -65,7 +65,7 @@ impl Scoped {
 }
 
 /// Looks at each scope as long as the lock is held.
-pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, mut lists: watch::Receiver<Listed>) {
+pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::Receiver<Listed>) {
     // How often a forge is asked that told of nothing.
     let every = app.settings.runners_every;
     let mut scopes: HashMap<String, Scoped> = HashMap::new();
@@ -78,10 +78,9 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, mut lists: wat
             () = lock.lost().cancelled() => return,
             () = lock.leaving().cancelled() => return,
             _ = tick.tick() => {}
-            changed = lists.changed() => if changed.is_err() { return },
             Some(ended) = looks.join_next() => ended_of(&mut scopes, ended, every),
         }
-        let listed = Arc::clone(&lists.borrow_and_update());
+        let listed = Arc::clone(&lists.borrow());
         let found = match app.registry.entries().await {
             Ok(entries) => entries,
             Err(error) => {

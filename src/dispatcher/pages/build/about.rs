@@ -42,6 +42,9 @@ pub(super) struct About {
     /// Of a job: the build that started it.
     pub(super) parent: Option<Named>,
     pub(super) job: Option<String>,
+    /// Of a runner: the job at the forge that it was started for, and the repository of that.
+    pub(super) runner: Option<Named>,
+    pub(super) runner_repo: Option<String>,
     pub(super) trusted: Option<bool>,
     pub(super) private: bool,
     pub(super) params: Vec<(String, String)>,
@@ -83,6 +86,11 @@ impl About {
             retry_of: view.retry_of.as_ref().map(|claim| other_change(shown, claim, "an earlier build")),
             parent: view.parent.as_ref().map(|claim| other_change(shown, claim, "the build that started it")),
             job: view.job.as_ref().map(ToString::to_string),
+            runner: view.runner.as_ref().map(|runner| {
+                let name = format!("{} ({})", text::name(&runner.job.name), runner.job.id);
+                Named { text: name, href: runner.job.url.clone() }
+            }),
+            runner_repo: view.runner.as_ref().map(|runner| short_repo(&runner.job.repo)),
             trusted: view.trusted,
             private: view.private,
             params: view.params.iter().map(|(name, value)| (text::name(name), text::lines(value))).collect(),
@@ -145,6 +153,7 @@ fn event(word: &'static str) -> &'static str {
         "push" => "push",
         "tag" => "tag",
         "pull_request" => "pull request",
+        "workflow_job" => "runner",
         other => other,
     }
 }

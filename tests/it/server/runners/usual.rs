@@ -34,7 +34,7 @@ async fn a_queued_job_gets_a_runner_of_its_pool_and_the_forge_lists_none_afterwa
     let (claim, _) = world.done()[0].clone();
     let claim = claim.rsplit('/').next().unwrap().to_owned();
     let shown = person(&serve, "GET", &format!("/builds/claim/{claim}"), Some(ACTOR)).await;
-    assert!(shown.text.contains("workflow_job") || shown.text.contains("job 1"), "{}", shown.text);
+    assert!(shown.text.contains(&format!("runner for job {} of {URL}", job.id)), "{}", shown.text);
     let retried = person(&serve, "POST", &format!("/builds/claim/{claim}/retry"), Some(ACTOR)).await;
     assert_eq!(retried.status, 422, "{}", retried.text);
     assert!(retried.text.contains("at the forge"), "{}", retried.text);
