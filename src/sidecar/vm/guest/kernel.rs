@@ -13,6 +13,8 @@ use super::error::{GuestError, doing};
 
 /// Devices are there at once; a slow node takes its time.
 pub(super) const DEVICE_WITHIN: Duration = Duration::from_secs(20);
+/// `MODULE_INIT_COMPRESSED_FILE`: the kernel unpacks the module itself.
+const COMPRESSED_FILE: i32 = 4;
 /// Between two looks.
 pub(super) const LOOK: Duration = Duration::from_millis(2);
 /// Where the host has put them, named in their order.
@@ -37,12 +39,14 @@ pub(super) fn mount_own() -> Result<(), GuestError> {
 pub(super) fn load_modules() -> Result<(), GuestError> {
     let Ok(entries) = read_dir(MODULES) else { return Ok(()) };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|file| file.extension().is_some_and(|it| it == "ko"));
+    let ends = |file: &Path, with: &str| file.extension().is_some_and(|it| it == with);
+    files.retain(|file| ends(file, "ko") || ends(file, "xz"));
     files.sort();
     for path in files {
         let failed = || format!("loading the module {}", path.display());
         let file = File::open(&path).map_err(doing(failed()))?;
-        match finit_module(&file, c"", 0) {
+        let flags = if ends(&path, "xz") { COMPRESSED_FILE } else { 0 };
+        match finit_module(&file, c"", flags) {
             // In the kernel itself, or a device that this machine does not have.
             Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
             Err(error) => return Err(doing(failed())(error)),
