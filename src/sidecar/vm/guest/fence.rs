@@ -2,8 +2,9 @@
 //!
 //! Memory and processes are kept back for init, so that neither a fork bomb nor a memory hog takes those from it.
 
-use std::fs::{create_dir_all, read_dir, read_to_string, write};
-use std::path::PathBuf;
+use std::fs::{OpenOptions, create_dir_all, read_dir, read_to_string};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -38,14 +39,16 @@ impl Fence {
         let groups = PathBuf::from(GROUPS);
         let (work, own) = (groups.join("work"), groups.join("init"));
         let made = || {
+            // Of the second kind: elsewhere these would be folders like any other.
+            std::fs::metadata(groups.join("cgroup.controllers"))?;
             create_dir_all(&work)?;
             create_dir_all(&own)?;
-            write(own.join("cgroup.procs"), "0")?;
-            write(groups.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
-            write(work.join("memory.max"), memory().to_string())?;
-            write(work.join("pids.max"), tasks().to_string())?;
+            tell(&own.join("cgroup.procs"), "0")?;
+            tell(&groups.join("cgroup.subtree_control"), "+cpu +memory +pids")?;
+            tell(&work.join("memory.max"), &memory().to_string())?;
+            tell(&work.join("pids.max"), &tasks().to_string())?;
             // Init is waited for by the host, whatever the workload does with its processors.
-            write(own.join("cpu.weight"), "10000")
+            tell(&own.join("cpu.weight"), "10000")
         };
         match made() {
             Ok(()) => Ok(Self { work: Some(work), own }),
@@ -57,15 +60,15 @@ impl Fence {
     /// What `start` starts is inside from its first moment on.
     pub(super) fn around<T>(&self, start: impl FnOnce() -> T) -> Result<T, GuestError> {
         let Some(work) = &self.work else { return Ok(start()) };
-        write(work.join("cgroup.procs"), "0").map_err(doing("going into the workload's group"))?;
+        tell(&work.join("cgroup.procs"), "0").map_err(doing("going into the workload's group"))?;
         let started = start();
-        write(self.own.join("cgroup.procs"), "0").map_err(doing("leaving the workload's group"))?;
+        tell(&self.own.join("cgroup.procs"), "0").map_err(doing("leaving the workload's group"))?;
         Ok(started)
     }
 
     /// Kills all of the workload.
     pub(super) fn kill(&self) {
-        let killed = self.work.as_ref().is_some_and(|work| write(work.join("cgroup.kill"), "1").is_ok());
+        let killed = self.work.as_ref().is_some_and(|work| tell(&work.join("cgroup.kill"), "1").is_ok());
         if !killed {
             // Whoever is left is looked for again until nobody is.
             for pid in others() {
@@ -122,17 +125,40 @@ fn tasks() -> u64 {
     most.unwrap_or(TASKS_MOST).saturating_sub(TASKS_RESERVE).clamp(64, TASKS_MOST)
 }
 
-/// Every other process that has a program: the kernel's own have none.
+/// Never makes a file: what is not there cannot be set.
+fn tell(file: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().write(true).open(file)?.write_all(text.as_bytes())
+}
+
+/// Every other process but the kernel's own.
 fn others() -> impl Iterator<Item = Pid> {
     let own = rustix::process::getpid();
     let entries = read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw));
-    pids.filter(move |pid| *pid != own && std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero())).is_ok())
+    pids.filter(move |pid| {
+        let stat = read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+        *pid != own && stat.is_ok_and(|stat| !is_kernels(&stat))
+    })
+}
+
+/// Whether a process is a thread of the kernel's, by its flags in `/proc/<pid>/stat` (`PF_KTHREAD`).
+fn is_kernels(stat: &str) -> bool {
+    const OF_KERNEL: u64 = 0x0020_0000;
+    // Its name, which may hold anything, ends with the last bracket.
+    let flags = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & OF_KERNEL != 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_is_the_kernels_by_its_flags_and_not_by_its_name() {
+        assert!(is_kernels("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0"));
+        assert!(!is_kernels("7 (x) S 0 0 0 0 -1 2129984) R 1 7 7 0 -1 4194560 0"));
+        assert!(!is_kernels("nothing"));
+    }
 
     #[test]
     fn a_count_is_that_of_its_whole_name() {

@@ -138,7 +138,7 @@ async fn build(
     trace.done("root");
     inside.connect(setup).await?;
     trace.done("network");
-    system::name(setup)?;
+    system::people(setup)?;
     let command = inside.place(&program, setup)?;
     for folder in folders(setup) {
         folders::bring(link, folder).await?;
@@ -201,12 +201,13 @@ impl Inside {
         }
     }
 
-    /// A container has its network already.
+    /// A container has its network and its names already.
     async fn connect(self, setup: &Setup) -> Result<(), GuestError> {
         match (self, &setup.network) {
             (Self::Krun, _) => Ok(()),
             (Self::Machine, network) => {
                 network::start(network.as_ref()).await?;
+                system::name(setup)?;
                 network.as_ref().map_or(Ok(()), |network| system::ask_at(&network.dns))
             }
         }

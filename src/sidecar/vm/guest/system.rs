@@ -45,12 +45,16 @@ fn forgive(set: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// Names for the machine, its loopback and the workload's user, where an image has none.
+/// Names for the machine and its loopback.
 pub(super) fn name(setup: &Setup) -> Result<(), GuestError> {
     std::fs::create_dir_all("/etc").map_err(doing("making /etc"))?;
     let hosts = format!("127.0.0.1\tlocalhost {0}\n::1\tlocalhost {0}\n", setup.hostname);
     write("/etc/hosts", &hosts)?;
-    write("/etc/hostname", &format!("{}\n", setup.hostname))?;
+    write("/etc/hostname", &format!("{}\n", setup.hostname))
+}
+
+/// The workload's user and group, where an image has none of these numbers.
+pub(super) fn people(setup: &Setup) -> Result<(), GuestError> {
     person("/etc/passwd", setup.uid, &format!("build:x:{}:{}::/local:/bin/sh", setup.uid, setup.gid))?;
     person("/etc/group", setup.gid, &format!("build:x:{}:", setup.gid))
 }
