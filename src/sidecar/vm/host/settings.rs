@@ -130,7 +130,8 @@ pub struct VmSettings {
 
 /// What of the task's environment goes into the machine. Never a token or an address of Nomad's.
 const TOLD: &[&str] = &["NOMAD_JOB_ID", "ALBATROS_PATH"];
-const TOLD_META: &str = "NOMAD_META_";
+/// All of these: what is built, and what the builder says of its runners.
+const TOLD_ALL: [&str; 2] = ["NOMAD_META_", "ALBATROS_RUNNER_"];
 
 impl VmSettings {
     /// Reads flags, and the variables that Nomad (or the local engine) gives to a task.
@@ -285,7 +286,7 @@ impl Told<'_> {
     }
 
     fn of_the_build(&self) -> BTreeMap<String, String> {
-        let wanted = |name: &str| TOLD.contains(&name) || name.starts_with(TOLD_META);
+        let wanted = |name: &str| TOLD.contains(&name) || TOLD_ALL.iter().any(|prefix| name.starts_with(prefix));
         let text =
             |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
         self.vars.0.iter().filter_map(text).filter(|(name, _)| wanted(name)).collect()
