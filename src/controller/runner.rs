@@ -30,8 +30,12 @@ pub(super) async fn register(Script(app): Script) -> Result<Response, Refusal> {
     if *given {
         return Err(Refusal::new(StatusCode::GONE, "the runner's registration has been given: it is given once"));
     }
-    let registration =
-        upstream.server.runner(&upstream.claim, &upstream.secret).await.map_err(|error| refused(&error))?;
+    let registered = upstream.server.runner(&upstream.claim, &upstream.secret).await;
+    let registration = registered.map_err(|error| match error.status() {
+        // serve knows the build, and that it is none; here there is nothing to be had then.
+        Some(StatusCode::CONFLICT) => Refusal::new(StatusCode::NOT_FOUND, error.to_string()),
+        Some(_) | None => refused(&error),
+    })?;
     let unsaid = |_error| Refusal::waiting("the runner's registration cannot be told");
     let body = registration.to_wire().map_err(unsaid)?;
     *given = true;

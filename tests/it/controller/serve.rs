@@ -182,6 +182,6 @@ async fn runner(State(kept): State<Arc<Mutex<Kept>>>, Path(claim): Path<String>,
             ([("content-type", "application/json")], registration.to_wire().unwrap()).into_response()
         }
         Some(Err(status)) => problem(status, "about:blank"),
-        None => problem(404, "about:blank"),
+        None => problem(409, "about:blank"),
     }
 }
