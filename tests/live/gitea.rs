@@ -154,12 +154,6 @@ impl Gitea {
         made["commit"]["sha"].as_str().unwrap().to_owned()
     }
 
-    /// Asks for something whose answer says nothing.
-    pub(crate) async fn tell(&self, method: &str, path: &str, body: &Value) {
-        let reply = self.try_call(&self.quentin, method, path, body).await;
-        assert!(reply.is_some(), "{method} {path} was refused: {}", self.server.last_words());
-    }
-
     /// The jobs of a repository's workflows, the oldest first.
     pub(crate) async fn jobs(&self, repo: &str) -> Vec<Value> {
         let all = self.call(&self.quentin, "GET", &format!("/repos/{repo}/actions/jobs"), &Value::Null).await;
