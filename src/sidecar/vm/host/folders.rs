@@ -77,7 +77,14 @@ pub(super) async fn take(mut from: Stream, place: &Path, limits: Limits) -> Resu
     let mut piece = vec![0; PIECE];
     loop {
         let read = timeout(STILL, from.read(&mut piece)).await.map_err(|_elapsed| FolderError::Still)?;
-        let read = read.map_err(FolderError::Cut)?;
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => {
+                // What was begun is put away before this is told: no such size comes.
+                let _ = incoming.finish(Some(u64::MAX), None).await;
+                return Err(FolderError::Cut(error));
+            }
+        };
         let bytes = Bytes::copy_from_slice(piece.get(..read).unwrap_or_default());
         // It was refused: no more of it is needed to say so.
         if read == 0 || !incoming.feed(bytes).await {

@@ -116,7 +116,7 @@ async fn sweep(dir: &Path) {
 /// Kills the very process that a mark is of: another one of its number was started at another time.
 fn kill(mark: &str) {
     let Some((number, begun)) = mark.trim().split_once(' ') else { return };
-    let Some(pid) = number.parse().ok().and_then(Pid::from_raw) else { return };
+    let Some(pid) = number.parse().ok().filter(|number| *number > 0).and_then(Pid::from_raw) else { return };
     // The descriptor first: what is looked at then is what will be killed.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return };
     if started(pid).is_some_and(|started| started == begun) {

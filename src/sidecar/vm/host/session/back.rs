@@ -43,7 +43,9 @@ impl Session<'_> {
         }
         let until = self.deadline().min(Instant::now() + OUTPUT_WITHIN);
         for output in std::mem::take(&mut self.outputs) {
+            let writing = output.abort_handle();
             if tokio::time::timeout_at(until, output).await.is_err() {
+                writing.abort();
                 say("the end of the script's output could not be written in time");
             }
         }
