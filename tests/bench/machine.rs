@@ -77,7 +77,7 @@ fn static_program() -> Option<PathBuf> {
 }
 
 fn accel() -> String {
-    std::env::var("ALBATROS_VM_ACCEL").unwrap_or_else(|_unset| "tcg".to_owned())
+    std::env::var_os("ALBATROS_VM_ACCEL").and_then(|text| text.into_string().ok()).unwrap_or_else(|| "tcg".to_owned())
 }
 
 #[derive(Debug)]

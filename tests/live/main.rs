@@ -21,7 +21,6 @@ mod deployed;
 #[path = "../it/fake/mod.rs"]
 #[expect(
     dead_code,
-    unused_imports,
     clippy::expect_used,
     clippy::result_large_err,
     reason = "shared with the tests on fakes; the stories here need the forge, the deliveries and the server's process"

@@ -99,10 +99,10 @@ impl Runners {
     async fn registration_token(&self) -> Result<Secret, ForgeError> {
         let what = "get a registration token";
         let path = ["runners", "registration-token"];
-        let mut answer = self.send(what, &Method::POST, &path, &[], None).await?;
+        let mut answer = self.send(what, &Method::POST, (&path, &[]), None).await?;
         // Gitea before 1.25, and Forgejo, give it to who reads it.
         if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED) {
-            answer = self.send(what, &Method::GET, &path, &[], None).await?;
+            answer = self.send(what, &Method::GET, (&path, &[]), None).await?;
         }
         Ok(self.read::<Token>(answer, what)?.token)
     }

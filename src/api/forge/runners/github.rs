@@ -77,7 +77,7 @@ impl Runners {
             None => DEFAULT_GROUP,
         };
         let body = json!({ "name": runner.name, "runner_group_id": group, "labels": labels, "work_folder": "_work" });
-        let answer = self.send(what, &Method::POST, &["runners", "generate-jitconfig"], &[], Some(&body)).await?;
+        let answer = self.send(what, &Method::POST, (&["runners", "generate-jitconfig"], &[]), Some(&body)).await?;
         let answered: Answered = self.read(answer, what)?;
         let registration = RunnerRegistration::Github { jit: answered.encoded_jit_config };
         Ok(Registered { id: answered.runner.id, registration })

@@ -131,7 +131,7 @@ impl Runners {
     /// See [`ForgeError`].
     pub async fn remove(&self, id: u64) -> Result<Removed, ForgeError> {
         let what = "remove a runner";
-        let answer = self.send(what, &Method::DELETE, &["runners", &id.to_string()], &[], None).await?;
+        let answer = self.send(what, &Method::DELETE, (&["runners", &id.to_string()], &[]), None).await?;
         match answer.status {
             StatusCode::NOT_FOUND if !call::is_page(&answer) => Ok(Removed::Yes),
             StatusCode::UNPROCESSABLE_ENTITY if self.forge.kind == ForgeKind::Github => Ok(Removed::Busy),
@@ -177,7 +177,7 @@ impl Runners {
         };
         let number = page.to_string();
         let query: Vec<(&str, &str)> = query.iter().copied().chain([size, ("page", number.as_str())]).collect();
-        let answer = self.send(what, &Method::GET, path, &query, None).await?;
+        let answer = self.send(what, &Method::GET, (path, &query), None).await?;
         self.read(answer, what)
     }
 
@@ -190,8 +190,7 @@ impl Runners {
         &self,
         what: &'static str,
         method: &Method,
-        path: &[&str],
-        query: &[(&str, &str)],
+        (path, query): (&[&str], &[(&str, &str)]),
         body: Option<&Value>,
     ) -> Result<Answer, ForgeError> {
         let base = self.base.get_or_try_init(|| self.find_base()).await?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::folders::Folder;
 use super::settings::{UserNetwork, VmSettings};
@@ -77,7 +76,7 @@ pub(super) fn of(
 ) -> Setup {
     Setup {
         nonce: nonce.to_owned(),
-        now: SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs()).unwrap_or_default(),
+        now: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default(),
         seed: seed.to_owned(),
         hostname: "albatros".to_owned(),
         uid: WORKLOAD,

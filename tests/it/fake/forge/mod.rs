@@ -1,6 +1,6 @@
 //! A forge: repositories with their history, and the statuses it was sent; Gitea 1.25's API and GitHub's.
 
-mod actions;
+pub(crate) mod actions;
 mod changes;
 mod gitea;
 mod github;
@@ -13,7 +13,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-pub(crate) use actions::{Job, REGISTRATION};
+pub(crate) use actions::Job;
 pub(crate) use hooks::Hook;
 
 use super::fault::Faults;

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::session::{exchange, named, secret};
 use crate::fake::delivery::Delivery;
-use crate::fake::forge::{Job, REGISTRATION};
+use crate::fake::forge::Job;
+use crate::fake::forge::actions::REGISTRATION;
 use crate::fake::http::{Reply, client};
 use crate::fake::nomad::Builder;
 use crate::fake::serve::Serve;
