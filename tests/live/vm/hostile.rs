@@ -4,9 +4,9 @@ use rustix::process::Signal;
 
 use super::node::{Ended, LOST, Node};
 
-/// Everything in the machine that has a name and could be written to, as lines.
-const DOORS: &str = "find /dev /proc/self/fd/ /proc/1/fd/ /proc/$PPID/fd/ /alloc /sys/kernel /sys/class/virtio-ports \\
-    ! -type d ! -path '*workspace*' 2>/dev/null";
+/// Everything in the machine that has a name and that the script may open to write, as lines.
+const DOORS: &str = "find /dev /proc/self/fd/ /proc/1/fd/ /proc/$PPID/fd/ /alloc /run /sys/class/virtio-ports/ ! -type d \\
+    ! -path '*workspace*' 2>/dev/null | while read -r door; do [ -w \"$door\" ] && echo \"$door\"; done";
 
 async fn run(name: &str, script: &str, flags: &[&str]) -> Option<Ended> {
     let node = Node::begin(name).await?;
@@ -24,7 +24,7 @@ async fn garbage_for_every_device_and_descriptor_is_no_outcome() {
     let script = format!(
         "#!/bin/sh
 {DOORS} | while read -r door; do
-    (head -c 20000 /dev/urandom | timeout 5 dd of=\"$door\" conv=notrunc bs=4096) >/dev/null 2>&1
+    (head -c 20000 /dev/urandom | timeout 2 dd of=\"$door\" conv=notrunc bs=4096) >/dev/null 2>&1
 done
 for fd in 0 1 2 3 4 5 6 7 8 9; do (head -c 2000 /dev/urandom >&$fd) 2>/dev/null; done
 exit 3
@@ -74,7 +74,7 @@ for nonce in '' $zeros; do
 done >forged
 cat forged
 cat forged >&2
-{DOORS} | while read -r door; do timeout 5 dd if=forged of=\"$door\" conv=notrunc >/dev/null 2>&1; done
+{DOORS} | while read -r door; do timeout 2 dd if=forged of=\"$door\" conv=notrunc >/dev/null 2>&1; done
 grep -rl nonce /proc/1/environ /proc/1/mem /proc/1/maps /proc/$PPID/environ /run /dev/shm 2>/dev/null
 exit 3
 "

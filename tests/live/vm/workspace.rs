@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
+use albatros::domain::runner::NOT_KEPT;
+
 use super::node::Node;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -44,10 +46,9 @@ async fn links_of_the_workspace_lead_nowhere_on_the_node() {
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("file"), "the node's\n").unwrap();
     let at = outside.to_str().unwrap();
-    // In: a link to a file of the node is one to a file of the machine. Out: a folder has become a link to the node's.
+    // A folder has become a link to the node's: what has one comes back as a whole or not at all.
     let script = format!(
         "#!/bin/sh
-test ! -e to-file || exit 4
 rm -r folder
 ln -s {at} folder
 ln -s ../../../../../../../..{at}/file climbing
@@ -55,13 +56,14 @@ mkdir -p mine && ln -s {at}/new mine/new && echo x >mine/beside
 "
     );
     let build = node.build(&script).and("folder/file", b"the script's\n");
-    symlink(outside.join("file"), build.workspace().join("to-file")).unwrap();
     let workspace = build.workspace();
     let ended = build.run().await;
-    assert_eq!(ended.code, 0, "{}{}", ended.out(), ended.err);
+    assert_eq!(ended.code, i32::from(NOT_KEPT), "{}{}", ended.out(), ended.err);
+    assert!(ended.err.contains("the workspace did not come back"), "{}", ended.err);
     let names: Vec<_> = std::fs::read_dir(&outside).unwrap().flatten().map(|file| file.file_name()).collect();
     assert_eq!(names, ["file"]);
     assert_eq!(std::fs::read_to_string(outside.join("file")).unwrap(), "the node's\n");
-    assert!(workspace.join("folder").symlink_metadata().is_ok_and(|it| it.is_symlink()));
-    assert_eq!(std::fs::read_to_string(workspace.join("mine/beside")).unwrap(), "x\n");
+    assert_eq!(std::fs::read_to_string(workspace.join("folder/file")).unwrap(), "the script's\n");
+    assert!(!workspace.join("mine").exists());
+    node.nothing_is_left().await;
 }
