@@ -19,14 +19,13 @@ async fn a_machines_exit_code_is_its_scripts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_megabytes_of_output_arrive_whole_and_in_order() {
     let Some(node) = Node::begin("vm: output").await else { return };
-    // 16 bytes a line.
+    // 16 bytes a line: a number in six places, a tab, eight letters.
     let lines = 10 * 1024 * 1024 / 16;
-    let count = format!("BEGIN {{ for (i = 1; i <= {lines}; i++) printf \"line %010d\\n\", i }}");
-    let script = format!("#!/bin/sh\necho beside >&2\nawk '{count}'\necho last >&2\n");
-    let ended = node.build(&script).run().await;
+    let script = format!("#!/bin/sh\necho beside >&2\nyes abcdefgh | head -n {lines} | cat -n\necho last >&2\n");
+    let ended = node.build(&script).flags(&["--life", "300s"]).run().await;
     assert_eq!(ended.code, 0, "{}", ended.err);
     assert_eq!(ended.out.len(), lines * 16);
-    let wrong = ended.out.chunks(16).zip(1..).find(|(line, n)| *line != format!("line {n:010}\n").as_bytes());
+    let wrong = ended.out.chunks(16).zip(1..).find(|(line, n)| *line != format!("{n:>6}\tabcdefgh\n").as_bytes());
     assert!(wrong.is_none(), "{wrong:?}");
     let beside = ended.err.find("beside\n").unwrap();
     assert!(ended.err[beside..].contains("last\n"), "{}", ended.err);
