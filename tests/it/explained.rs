@@ -95,7 +95,7 @@ pub(crate) const EXPECTED: &[Expected] = &[
     ("gitea/status-success", "ignored", "-", false, "", "", "status:"),
     ("gitea/status", "ignored", "-", false, "", "", "status:"),
     ("gitea/wiki", "ignored", "-", false, "", "", "wiki:"),
-    ("gitea/workflow-job-queued", "ignored", "-", false, "", "", "workflow_job:"),
+    ("gitea/workflow-job-queued", "ignored", "workflow_job", false, "", "", "gets a runner where"),
     ("gitea/workflow-run-requested", "ignored", "-", false, "", "", "workflow_run:"),
     ("github/push", "build", "push", true, "master", "b10c5e5d2f3a4b5c6d7e8f901234567890abcdef", "was pushed at b10c5e5d"),
     ("github/push-form", "build", "push", true, "master", "b10c5e5d2f3a4b5c6d7e8f901234567890abcdef", "was pushed"),

@@ -45,12 +45,23 @@ pub(crate) struct Limits {
     pub(crate) entries: u64,
     /// Directories within each other.
     pub(crate) depth: usize,
+    /// Where links may lead.
+    pub(crate) links: Links,
+}
+
+/// Where links may lead. None is ever followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Links {
+    /// Surely to something that is packed beneath the same directory.
+    Inside,
+    /// Anywhere: a link goes from one machine to another as it stands.
+    Anywhere,
 }
 
 impl Default for Limits {
     /// As much as a build's own files may be: 20 GiB, and so many names that they fit into a task of 128 MB.
     fn default() -> Self {
-        Self { bytes: 20 << 30, entries: 500_000, depth: 100 }
+        Self { bytes: 20 << 30, entries: 500_000, depth: 100, links: Links::Inside }
     }
 }
 

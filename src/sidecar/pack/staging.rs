@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::error::{PackError, Why};
 use super::read::{Kind, Member};
-use super::{beneath, names};
+use super::{Links, beneath, names};
 use crate::sidecar::trusted::directory;
 
 /// A directory that is open to nobody else.
@@ -27,6 +27,7 @@ pub(super) struct Staging {
     dir: OwnedFd,
     /// The directory of the last member: the next one is likely to be there too.
     last: Option<(Vec<u8>, OwnedFd)>,
+    links: Links,
 }
 
 const IN_IT: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -40,7 +41,7 @@ impl Drop for Staging {
 
 impl Staging {
     /// A new one in `target`, which is made where it is missing.
-    pub(super) fn new(target: &Path) -> Result<Self, PackError> {
+    pub(super) fn new(target: &Path, links: Links) -> Result<Self, PackError> {
         let shown = target.as_os_str().as_bytes();
         let failed = |error: io::Error| PackError::file(shown, "written to", error);
         std::fs::create_dir_all(target).map_err(failed)?;
@@ -51,7 +52,7 @@ impl Staging {
         mkdirat(&open, name.as_str(), Mode::RWXU).map_err(|error| failed(error.into()))?;
         let path = target.join(&name);
         let dir = beneath::open(&open, name.as_bytes(), IN_IT, Mode::empty()).map_err(|error| failed(error.into()))?;
-        Ok(Self { path, name, target: open, dir, last: None })
+        Ok(Self { path, name, target: open, dir, last: None, links })
     }
 
     /// A new file; one of that name goes.
@@ -81,7 +82,7 @@ impl Staging {
                 chmodat(&self.dir, path, mode, AtFlags::empty()).map_err(failed)
             }
             Kind::Link => {
-                if !names::stays_inside(path, &member.link) {
+                if self.links == Links::Inside && !names::stays_inside(path, &member.link) {
                     return Err(PackError::refused(path, Why::Outward(names::Name::of(&member.link))));
                 }
                 let (above, name) = self.place(path)?;

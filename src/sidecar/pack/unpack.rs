@@ -91,7 +91,7 @@ fn single(name: &str) -> Result<Vec<u8>, PackError> {
 
 impl Job {
     fn run(self, from: impl Read, verdict: oneshot::Receiver<()>) -> Result<Packed, PackError> {
-        let mut staging = Staging::new(&self.target)?;
+        let mut staging = Staging::new(&self.target, self.limits.links)?;
         let packed = match self.packing {
             Packing::File => self.file(from, &mut staging)?,
             Packing::Archive => {

@@ -10,7 +10,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, readlinkat, 
 use rustix::io::Errno;
 
 use super::error::{PackError, Why};
-use super::{Limits, beneath, names};
+use super::{Limits, Links, beneath, names};
 
 /// All names of directories that are being read, bytes: they are put in order in memory.
 const NAMES_MOST: usize = 48 << 20;
@@ -42,7 +42,7 @@ pub(super) enum Item {
         /// Device and number, where it has other names too.
         twin: Option<(u64, u64)>,
     },
-    /// A link, and where it leads: inside.
+    /// A link, and where it leads.
     Link(Vec<u8>),
 }
 
@@ -166,7 +166,7 @@ impl<F: FnMut(Entry) -> Result<(), PackError>> Walk<'_, F> {
                 let (file, stat) = self.file(dir, name, &path)?;
                 (file, stat, None)
             }
-            FileType::Symlink => (link(dir, name, &path)?, seen, None),
+            FileType::Symlink => (link(dir, name, &path, self.limits.links)?, seen, None),
             FileType::Fifo => return Err(PackError::refused(&path, Why::Fifo)),
             FileType::Socket => return Err(PackError::refused(&path, Why::Socket)),
             FileType::BlockDevice | FileType::CharacterDevice => return Err(PackError::refused(&path, Why::Device)),
@@ -201,13 +201,13 @@ fn opened(dir: impl AsFd, name: &[u8], path: &[u8], flags: OFlags) -> Result<Own
     })
 }
 
-fn link(dir: &OwnedFd, name: &[u8], path: &[u8]) -> Result<Item, PackError> {
+fn link(dir: &OwnedFd, name: &[u8], path: &[u8], links: Links) -> Result<Item, PackError> {
     let target = readlinkat(dir, name, Vec::new()).map_err(|error| match error {
         Errno::INVAL => PackError::refused(path, Why::Changed),
         error => unread(path, error),
     })?;
     let target = target.into_bytes();
-    if !names::stays_inside(path, &target) {
+    if links == Links::Inside && !names::stays_inside(path, &target) {
         return Err(PackError::refused(path, Why::Outward(names::Name::of(&target))));
     }
     Ok(Item::Link(target))

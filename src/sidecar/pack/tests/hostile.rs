@@ -6,9 +6,9 @@ use std::os::unix::fs::symlink;
 use bytes::Bytes;
 use tar::EntryType;
 
-use super::{SMALL, archive, below, folder, member, refused, unpack};
+use super::{SMALL, archive, below, folder, member, pack, refused, unpack};
 use crate::domain::blob::Packing;
-use crate::sidecar::pack::{Incoming, Limits};
+use crate::sidecar::pack::{Incoming, Limits, Links};
 
 /// Refused with these words, and nothing is left of it.
 async fn never(members: &[Vec<u8>], words: &str) {
@@ -43,6 +43,31 @@ async fn nothing_is_put_behind_a_link_of_the_archive() {
     never(&[link("l", "d"), file("l/x")], "l/x lies behind").await;
     never(&[link("here", "."), link("up", "here/..")], "up is a link that may lead outward").await;
     never(&[file("d/x"), link("l", "d"), member("l/y", EntryType::Directory, "", b"")], "l/y lies behind").await;
+}
+
+#[tokio::test]
+async fn where_links_may_lead_anywhere_still_none_is_followed() {
+    let anywhere = Limits { links: Links::Anywhere, ..SMALL };
+    let (target, outside) = (folder(), folder());
+    let out = outside.path().to_str().unwrap();
+    let link = member("out", EntryType::Symlink, out, b"");
+    for behind in
+        [file("out/x"), member("out/x", EntryType::Directory, "", b""), member("out/x", EntryType::Symlink, "y", b"")]
+    {
+        refused(unpack(&archive(&[link.clone(), behind]), target.path(), anywhere).await, "out/x lies behind");
+    }
+    let twin = member("twin", EntryType::Link, "out/x", b"");
+    std::fs::write(outside.path().join("x"), "theirs").unwrap();
+    refused(unpack(&archive(&[link.clone(), twin]), target.path(), anywhere).await, "twin is a link");
+    assert_eq!((below(target.path()).len(), below(outside.path()).len()), (0, 1));
+
+    unpack(&archive(&[link]), target.path(), anywhere).await.unwrap();
+    assert_eq!(std::fs::read_link(target.path().join("out")).unwrap(), outside.path());
+    let packed = pack(target.path(), &["."], anywhere).unwrap();
+    let again = folder();
+    unpack(&packed, again.path(), anywhere).await.unwrap();
+    assert_eq!(below(again.path()), [std::path::PathBuf::from("out")], "what it leads to stays where it is");
+    refused(pack(target.path(), &["."], SMALL), "out is a link that may lead outward");
 }
 
 #[tokio::test]

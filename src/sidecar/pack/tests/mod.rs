@@ -12,11 +12,11 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tar::{EntryType, Header};
 
-use super::{Incoming, Limits, PackError, Packed, Selection, names, write};
+use super::{Incoming, Limits, Links, PackError, Packed, Selection, names, write};
 use crate::domain::blob::Packing;
 use crate::sidecar::trusted::directory;
 
-const SMALL: Limits = Limits { bytes: 1 << 20, entries: 50, depth: 5 };
+const SMALL: Limits = Limits { bytes: 1 << 20, entries: 50, depth: 5, links: Links::Inside };
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::{below, folder, pack, unpack};
-use crate::sidecar::pack::Limits;
+use crate::sidecar::pack::{Limits, Links};
 
-const ROOMY: Limits = Limits { bytes: 1 << 30, entries: 1000, depth: 20 };
+const ROOMY: Limits = Limits { bytes: 1 << 30, entries: 1000, depth: 20, links: Links::Inside };
 
 #[derive(Debug, Clone)]
 enum Node {

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::error::{GuestError, doing};
 use crate::domain::blob::Packing;
 use crate::domain::vm::{Mount, Setup};
-use crate::sidecar::pack::{self, Limits, Selection};
+use crate::sidecar::pack::{self, Limits, Links, Selection};
 use crate::sidecar::vm::link::{Link, Purpose};
 use crate::sidecar::{reasons, say};
 
@@ -23,6 +23,11 @@ use crate::sidecar::{reasons, say};
 const WITHIN: Duration = Duration::from_secs(60 * 60);
 /// What is taken of the link at once.
 const PIECE: usize = 64 << 10;
+
+/// A folder's links lead where they lead, in the machine as at the host; nobody follows them on the way.
+fn limits() -> Limits {
+    Limits { links: Links::Anywhere, ..Limits::default() }
+}
 
 /// Brings a folder in, from the host.
 pub(super) async fn bring(link: &Link, folder: &Mount) -> Result<(), GuestError> {
@@ -34,7 +39,7 @@ async fn unpack(link: &Link, folder: &Mount) -> Result<(), GuestError> {
     let mut stream = link.open(Purpose::In(folder.id.clone()))?;
     let failed = |error| GuestError::In(folder.at.clone(), error);
     let mut incoming =
-        pack::Incoming::start(Path::new(&folder.at), Packing::Archive, "folder", Limits::default()).map_err(failed)?;
+        pack::Incoming::start(Path::new(&folder.at), Packing::Archive, "folder", limits()).map_err(failed)?;
     let mut buffer = BytesMut::new();
     loop {
         buffer.reserve(PIECE);
@@ -83,7 +88,7 @@ async fn pack(link: &Link, folder: &Mount) -> Result<(), GuestError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let root = open(folder.at.as_str(), flags, Mode::empty()).map_err(|error| failed()(error.into()))?;
     let unpacked = |error| GuestError::In(folder.at.clone(), error);
-    let all = Selection::within(Arc::new(root), &[String::new()], Limits::default()).map_err(unpacked)?;
+    let all = Selection::within(Arc::new(root), &[String::new()], limits()).map_err(unpacked)?;
     let (pieces, verdict) = all.into_archive().start().map_err(unpacked)?.into_stream();
     let mut pieces = pin!(pieces);
     while let Some(piece) = pieces.next().await {

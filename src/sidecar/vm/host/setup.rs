@@ -8,7 +8,7 @@ use super::folders::Folder;
 use super::settings::{UserNetwork, VmSettings};
 use crate::domain::vm::{Mount, Network, Setup};
 use crate::sidecar::exec::Group;
-use crate::sidecar::pack::{Limits, PackError, Selection};
+use crate::sidecar::pack::{Limits, Links, PackError, Selection};
 
 /// The workload's user and group.
 const WORKLOAD: u32 = 1000;
@@ -63,7 +63,7 @@ impl Luggage {
 /// What comes out of a machine is no more than fits on its disk.
 pub(super) fn limits(settings: &VmSettings) -> Limits {
     let limits = Limits::default();
-    Limits { bytes: limits.bytes.min(settings.disk), ..limits }
+    Limits { bytes: limits.bytes.min(settings.disk), links: Links::Anywhere, ..limits }
 }
 
 /// All of it.

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use super::super::console::Console;
 use super::*;
 use crate::domain::vm::Mount;
-use crate::sidecar::pack::Selection;
+use crate::sidecar::pack::{Links, Selection};
 use crate::sidecar::vm::link::LinkError;
 
 const NONCE: &str = "abababababababababababababababababababababababababababababababab";
@@ -77,7 +77,7 @@ fn plan(workspace: &Path, output: &Written) -> Plan {
     Plan {
         setup,
         folders: vec![folder],
-        limits: Limits { bytes: 1 << 20, entries: 100, depth: 10 },
+        limits: Limits { bytes: 1 << 20, entries: 100, depth: 10, links: Links::Anywhere },
         door: None,
         service: None,
         stdout: Some(Box::new(output.clone())),

@@ -11,10 +11,10 @@ use super::super::source::Layer;
 use super::packer::Packer;
 use super::slice::Spool;
 use super::tree::{Attributes, Tree, What};
-use crate::sidecar::pack::{Kind, Limits, Member, Members, PackError, Why, names};
+use crate::sidecar::pack::{Kind, Limits, Links, Member, Members, PackError, Why, names};
 
 /// What all layers of an image unpack to at most, and each of them.
-pub(super) const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 1_000_000, depth: 100 };
+pub(super) const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 1_000_000, depth: 100, links: Links::Inside };
 /// Copied at once, bytes.
 const PIECE: usize = 256 * 1024;
 /// What may stand behind a packed archive's end, bytes.

@@ -8,10 +8,10 @@ use std::path::Path;
 use super::super::error::{ImageError, failed};
 use super::super::layers::{Packer, Slice};
 use super::Draft;
-use crate::sidecar::pack::{Kind, Limits, Members, PackError, Why, names};
+use crate::sidecar::pack::{Kind, Limits, Links, Members, PackError, Why, names};
 
 /// What an image in an archive has at most: layers and a few cards each.
-const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 10_000, depth: 16 };
+const LIMITS: Limits = Limits { bytes: 64 << 30, entries: 10_000, depth: 16, links: Links::Inside };
 /// The longest name, bytes; they are in memory.
 const NAME_MOST: usize = 4096;
 /// Names that lead to another name, one after the other.
