@@ -29,7 +29,7 @@ pub(crate) enum Claimed {
     /// It is asked for now.
     Now(ClaimId, Box<Record>),
     /// It was asked for before, and is not over.
-    Before(ClaimId),
+    Before(ClaimId, Box<Record>),
     /// It was asked for before, and is over.
     Over(ClaimId, Box<crate::domain::record::Done>),
 }
@@ -79,7 +79,7 @@ async fn queued(
             Line { claim: Some(claim.as_str()), reason: Some("a job is queued"), ..line }.write("runner");
             (HookResult::Accepted, at_claim(app, &claim, accepted))
         }
-        Claimed::Before(claim) => (HookResult::Duplicate, at_claim(app, &claim, accepted)),
+        Claimed::Before(claim, _) => (HookResult::Duplicate, at_claim(app, &claim, accepted)),
         Claimed::Over(claim, done) => (HookResult::Duplicate, already_built(app, &claim, &done)),
     })
 }
@@ -99,7 +99,7 @@ pub(crate) async fn claim(app: &App, found: &Found, job: &SeenJob, attempt: u32)
     let claimed = app.registry.claim(&claim, &record).await.map_err(|error| registry_down(&error))?;
     Ok(Some(match claimed {
         registry::Claimed::Won(_) => Claimed::Now(claim, Box::new(record)),
-        registry::Claimed::Open(_) => Claimed::Before(claim),
+        registry::Claimed::Open(open) => Claimed::Before(claim, Box::new(open.value)),
         registry::Claimed::Done(done) => Claimed::Over(claim, done),
     }))
 }

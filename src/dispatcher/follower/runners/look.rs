@@ -16,7 +16,7 @@ use crate::dispatcher::runners::{self, Claimed};
 use crate::domain::config::ForgeKind;
 use crate::domain::id::ClaimId;
 use crate::domain::outcome::Outcome;
-use crate::domain::record::{Record, StopWhy};
+use crate::domain::record::{Phase, Record, StopWhy};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::{Action, Before, Runner, Seen, SeenJob, SeenState, reconcile, scope_tag};
 use crate::registry::{Entry, Found, RegistryError};
@@ -168,7 +168,15 @@ impl Look {
         let mut failed = 0;
         for attempt in 1..=MOST {
             match runners::claim(&self.app, &self.found, job, attempt).await? {
-                None | Some(Claimed::Before(_)) => return Ok(()),
+                None => return Ok(()),
+                Some(Claimed::Before(_, before)) => {
+                    let awaits = |runner: &Runner| runner.is_idle() || runner.taken_job == Some(job.at.id);
+                    let is_leaving = before.stop.is_some() || matches!(before.phase, Phase::Ended { .. });
+                    // Who works for another job, or is on its way out, will not come to this one.
+                    if !is_leaving && before.runner.as_deref().is_some_and(awaits) {
+                        return Ok(());
+                    }
+                }
                 Some(Claimed::Now(claim, record)) => {
                     let (reason, of) = (Some("a job is queued at the forge"), Some(job.at.repo.as_str()));
                     let line = Line { verdict: "claimed", reason, of, ..Line::of_record(&record) };

@@ -1,6 +1,7 @@
 //! Many jobs at once: each done once, never more runners than the pool has room for.
 
 use super::*;
+use crate::fake::fault::{Fault, Times};
 use crate::fake::forge::Forge;
 
 const JOBS: usize = 20;
@@ -63,4 +64,24 @@ async fn a_runner_that_took_another_s_job_leaves_a_runner_for_its_own() {
     done(&world, &other, &second);
     world.all_done(2).await;
     assert_eq!((world.nomad.dispatches(), world.forge.runners().len()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_job_does_not_wait_until_its_runner_is_through_with_another_s_job() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    world.forge.faults().arm("GET", "/actions/jobs", Times::All, Fault::Text(502, "away"));
+    let (first, second) = (world.forge.queue(REPO, &[LABEL]), world.forge.queue(REPO, &[LABEL]));
+    deliver(&serve, &second).await;
+    let (build, id) = registered(&world, &serve, 1).await;
+    let taken = world.forge.take_job(id).unwrap();
+    assert_eq!(taken.id, first.id);
+    world.forge.faults().clear();
+    // The first one's job runs on.
+    let (other, id) = registered(&world, &serve, 2).await;
+    assert_eq!(world.forge.take_job(id).unwrap().id, second.id);
+    done(&world, &build, &first);
+    done(&world, &other, &second);
+    world.all_done(2).await;
 }
