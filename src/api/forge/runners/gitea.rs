@@ -115,7 +115,10 @@ impl Runners {
     }
 }
 
-/// Connect's refusals are all 500; what was refused so was not registered.
+/// What Gitea says, with 500 as it says everything, when asking again is of no use.
+const FINAL: [&str; 3] = ["token not found", "invalidated", "missing runner"];
+
+/// Connect's refusals are all 500: what passes is told from what does not by the words alone.
 fn refused(answer: crate::api::http::Answer, what: &str) -> Result<crate::api::http::Answer, ForgeError> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -123,6 +126,7 @@ fn refused(answer: crate::api::http::Answer, what: &str) -> Result<crate::api::h
     }
     if answer.status == StatusCode::INTERNAL_SERVER_ERROR
         && let Ok(refusal) = answer.json::<Refusal>()
+        && FINAL.iter().any(|words| refusal.message.contains(words))
     {
         let words: String = refusal.message.chars().filter(|c| !c.is_control()).take(200).collect();
         return Err(ForgeError::Refused(format!("cannot {what}: {words}")));
