@@ -33,8 +33,9 @@ impl Course {
         let Phase::Ended { outcome } = &record.phase else { return Ok(Next::Again) };
         let (registry, lease, index) = (&self.shared.app.registry, &self.shared.lock.lease, self.stored.index);
         // An error before there was a child is forgotten, so that a redelivery after the repair builds. A job is not
-        // delivered again, and its parent is told how it ended.
-        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. }) && !self.has_no_status();
+        // delivered again, and its parent is told how it ended. A runner that no forge heard of was no try of its job.
+        let is_kept = self.is_job() || record.runner.as_ref().is_some_and(|runner| runner.registering.is_some());
+        let never_built = record.build.is_none() && matches!(outcome, Outcome::Infra { .. }) && !is_kept;
         let written = if never_built {
             registry.forget(&self.claim, index, lease).await
         } else {
