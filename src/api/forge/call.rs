@@ -226,6 +226,11 @@ struct Busy {
     source: HttpError,
 }
 
+/// How long, where that is the reason.
+pub(super) fn asked_to_wait(why: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Duration> {
+    why.downcast_ref::<Busy>().map(|busy| Duration::from_secs(busy.wait_s))
+}
+
 fn message(answer: &Answer) -> String {
     let body = answer.json::<Value>().ok();
     let words = body.as_ref().and_then(|body| body.get("message")).and_then(Value::as_str);
@@ -272,7 +277,9 @@ mod tests {
         ] {
             let refused = answer(403, &headers, r#"{"message": "API rate limit exceeded"}"#);
             assert_eq!(wait(&refused.headers), Some(Duration::from_secs(seconds)), "{headers:?}");
-            assert!(matches!(accepted(refused, "x"), Err(ForgeError::Unavailable(_))));
+            let refused = accepted(refused, "x").unwrap_err();
+            assert!(matches!(refused, ForgeError::Unavailable(_)));
+            assert_eq!(refused.wait(), Some(Duration::from_secs(seconds)));
         }
         let refused = answer(403, &[("x-ratelimit-remaining", "4999")], r#"{"message": "Resource not accessible"}"#);
         assert!(matches!(accepted(refused, "x"), Err(ForgeError::Refused(_))));

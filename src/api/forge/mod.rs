@@ -46,6 +46,17 @@ pub enum ForgeError {
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl ForgeError {
+    /// How long the forge asks to be left alone, where it says so.
+    #[must_use]
+    pub fn wait(&self) -> Option<std::time::Duration> {
+        match self {
+            Self::Unavailable(why) => call::asked_to_wait(why.as_ref()),
+            Self::Refused(_) | Self::Unanswered(_) => None,
+        }
+    }
+}
+
 impl From<HttpError> for ForgeError {
     fn from(error: HttpError) -> Self {
         if error.surely_unsent() { Self::Unavailable(Box::new(error)) } else { Self::Unanswered(Box::new(error)) }

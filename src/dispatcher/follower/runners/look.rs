@@ -21,10 +21,15 @@ use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::{Action, Before, Runner, Seen, SeenJob, SeenState, reconcile, scope_tag};
 use crate::registry::{Entry, Found, RegistryError};
 
-/// Runners that a job gets which end without having taken any.
-const TRIES: u32 = 3;
 /// Runners of one job at all: others may have been quicker at each.
-const MOST: u32 = 16;
+const MOST: u32 = 32;
+/// The shortest wait after a runner that ended without having taken a job, twice as long after each further one; the
+/// forge is not asked more often.
+const SPACED: Duration = Duration::from_secs(30);
+/// The longest.
+const SPACED_AT_MOST: Duration = Duration::from_secs(600);
+/// Every so many runners that took none are worth a line.
+const WORTH_A_LINE: u32 = 3;
 /// Who ends what nobody needs.
 const BY: &str = "Albatros: no job is left for it";
 /// Who ends what its forge has let go of.
@@ -45,10 +50,26 @@ pub(super) enum LookError {
     Lock,
 }
 
+impl LookError {
+    /// How long the forge asks to be left alone.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        if let Self::Forge(error) = self { error.wait() } else { None }
+    }
+}
+
 impl From<Problem> for LookError {
     fn from(problem: Problem) -> Self {
         Self::Refused(problem.sentence)
     }
+}
+
+/// What a look came to.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// What looked superfluous, to be held against the next look.
+    pub(super) before: Before,
+    /// The first of what could not be done.
+    pub(super) trouble: Option<LookError>,
 }
 
 /// What is needed for it.
@@ -62,8 +83,8 @@ pub(super) struct Look {
 }
 
 impl Look {
-    /// Looks and acts; what looked superfluous is given back, to be held against the next look.
-    pub(super) async fn look(self) -> Result<Before, LookError> {
+    /// Looks and acts. One thing that cannot be done holds up nothing else.
+    pub(super) async fn look(self) -> Result<Looked, LookError> {
         let forge = runners::at_forge(&self.app, &self.found.config, &self.found.repo)?;
         let asked = Timestamp::now();
         let jobs = self.jobs(&forge).await?;
@@ -80,17 +101,26 @@ impl Look {
             tag: &tag,
             asked,
         };
-        let (actions, next) = reconcile(&seen, &self.before);
+        let (actions, before) = reconcile(&seen, &self.before);
+        let mut trouble = None;
         for action in actions {
             if !self.lock.is_proven(&self.app.registry).await {
                 return Err(LookError::Lock);
             }
-            self.act(&forge, &seen, action).await?;
+            if let Err(error) = self.act(&forge, &seen, action).await {
+                let (scope, cause) = (self.scope.as_str(), &error as &dyn std::error::Error);
+                tracing::warn!(scope, error = cause, "what a runner or a job needs could not be done");
+                let is_enough = error.wait().is_some();
+                trouble.get_or_insert(error);
+                if is_enough {
+                    break;
+                }
+            }
         }
-        Ok(next)
+        Ok(Looked { before, trouble })
     }
 
-    /// The open jobs of this scope that no entry further down has runners for.
+    /// The queued jobs of this scope that no entry further down has runners for, and all that are in progress.
     async fn jobs(&self, forge: &Runners) -> Result<Vec<SeenJob>, LookError> {
         let mut named: BTreeSet<(String, String)> = forge.repositories().await?;
         for (_, record) in self.records().await? {
@@ -100,7 +130,8 @@ impl Look {
         }
         let mut ours = Vec::new();
         for job in forge.jobs(&named).await? {
-            if self.is_ours(&job).await? {
+            // Who has a job is taken, whoever's the job is.
+            if job.state != SeenState::Queued || self.is_ours(&job).await? {
                 ours.push(job);
             }
         }
@@ -163,10 +194,13 @@ impl Look {
         }
     }
 
-    /// Another runner for a job that has waited without one; one that ended without a job may not be the last.
+    /// Another runner for a job that has waited without one. After each that ended without a job there is a longer wait.
     async fn claim(&self, job: &SeenJob) -> Result<(), LookError> {
-        let mut failed = 0;
+        let (mut failed, mut not_before) = (0, Timestamp::MIN);
         for attempt in 1..=MOST {
+            if Timestamp::now() < not_before {
+                return Ok(());
+            }
             match runners::claim(&self.app, &self.found, job, attempt).await? {
                 None => return Ok(()),
                 Some(Claimed::Before(_, before)) => {
@@ -178,30 +212,34 @@ impl Look {
                     }
                 }
                 Some(Claimed::Now(claim, record)) => {
-                    let (reason, of) = (Some("a job is queued at the forge"), Some(job.at.repo.as_str()));
-                    let line = Line { verdict: "claimed", reason, of, ..Line::of_record(&record) };
-                    Line { claim: Some(claim.as_str()), ..line }.write("runner");
+                    self.claimed(job, (&claim, &record), failed);
                     return Ok(());
                 }
                 Some(Claimed::Over(_, done)) => {
                     // What was ended on purpose says nothing of the next.
                     let failed_itself = !matches!(done.outcome, Outcome::Cancelled { .. });
-                    let took_none = done.runner.as_deref().is_none_or(Runner::is_idle);
-                    failed += u32::from(failed_itself && took_none);
+                    if failed_itself && done.runner.as_deref().is_none_or(Runner::is_idle) {
+                        failed += 1;
+                        let wait = spaced(self.app.settings.runners_every, failed);
+                        not_before = done.finished.saturating_add(wait).unwrap_or(Timestamp::MAX);
+                    }
                 }
-            }
-            if failed >= TRIES {
-                break;
             }
         }
         let (id, repo) = (job.at.id, job.at.repo.as_str());
-        tracing::error!(
-            id,
-            repo,
-            tries = failed,
-            "a job has had its runners, and none took it: run it again at the forge"
-        );
+        tracing::error!(id, repo, tries = MOST, "a job has had its runners, and none took it: run it again at the forge");
         Ok(())
+    }
+
+    fn claimed(&self, job: &SeenJob, (claim, record): (&ClaimId, &Record), failed: u32) {
+        let (reason, of) = (Some("a job is queued at the forge"), Some(job.at.repo.as_str()));
+        let line = Line { verdict: "claimed", reason, of, ..Line::of_record(record) };
+        Line { claim: Some(claim.as_str()), ..line }.write("runner");
+        if failed > 0 && failed.is_multiple_of(WORTH_A_LINE) {
+            let (id, repo, scope) = (job.at.id, job.at.repo.as_str(), self.scope.as_str());
+            let why = "runners of a job end without taking it; it gets another one: see how they ended";
+            tracing::error!(scope, id, repo, tries = failed, "{why}");
+        }
     }
 
     /// Takes the runner off the list, so that it takes no job any more, and then stops it.
@@ -231,5 +269,23 @@ impl Look {
         tracing::info!(scope = self.scope, claim = claim.as_str(), by, "a runner is ended");
         held::stop_record(&self.app, claim, stored, StopWhy::Cancel, by).await?;
         Ok(())
+    }
+}
+
+/// The wait after so many runners that ended without a job.
+fn spaced(every: Duration, failed: u32) -> Duration {
+    every.min(SPACED).saturating_mul(2_u32.saturating_pow(failed)).min(SPACED_AT_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runners_of_a_job_that_none_takes_come_further_and_further_apart() {
+        for (failed, seconds) in [(1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
+            assert_eq!(spaced(SPACED, failed), Duration::from_secs(seconds));
+            assert_eq!(spaced(SPACED * 10, failed), Duration::from_secs(seconds));
+        }
     }
 }

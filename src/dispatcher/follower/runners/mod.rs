@@ -28,7 +28,7 @@ use crate::domain::record::{Phase, Record};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::Before;
 use crate::registry::Found;
-use look::Look;
+use look::{Look, LookError, Looked};
 
 /// The longest between two tries of a forge that does not answer.
 const TROUBLED: Duration = Duration::from_secs(300);
@@ -49,6 +49,8 @@ pub(super) type Listed = Arc<Vec<(ClaimId, Record)>>;
 struct Scoped {
     due: Instant,
     looking: bool,
+    /// Something has changed since the look that is under way began.
+    stale: bool,
     before: Before,
     backoff: Backoff,
     /// Those whose jobs need nobody any more, and how many runners there were: news are looked at at once.
@@ -60,7 +62,7 @@ impl Scoped {
     fn new(every: Duration) -> Self {
         let backoff = Backoff::new(every, TROUBLED.max(every));
         let (before, told) = (Before::default(), HashSet::new());
-        Self { due: Instant::now(), looking: false, before, backoff, told, count: 0 }
+        Self { due: Instant::now(), looking: false, stale: false, before, backoff, told, count: 0 }
     }
 }
 
@@ -69,7 +71,7 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::
     // How often a forge is asked that told of nothing.
     let every = app.settings.runners_every;
     let mut scopes: HashMap<String, Scoped> = HashMap::new();
-    let mut looks: JoinSet<(String, Result<Before, look::LookError>)> = JoinSet::new();
+    let mut looks: JoinSet<(String, Result<Looked, LookError>)> = JoinSet::new();
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,7 +97,7 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::
             if scoped.looking || scoped.due > Instant::now() {
                 continue;
             }
-            scoped.looking = true;
+            (scoped.looking, scoped.stale) = (true, false);
             let look = Look {
                 app: SharedApp::clone(&app),
                 lock: Arc::clone(&lock),
@@ -105,9 +107,9 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::
             };
             let places = Arc::clone(&places);
             looks.spawn(async move {
-                let Ok(_place) = places.acquire_owned().await else { return (canonical, Ok(Before::default())) };
+                let Ok(_place) = places.acquire_owned().await else { return (canonical, Err(LookError::Lock)) };
                 let looked = tokio::time::timeout(WITHIN, look.look()).await;
-                (canonical, looked.unwrap_or(Err(look::LookError::Slow)))
+                (canonical, looked.unwrap_or(Err(LookError::Slow)))
             });
         }
     }
@@ -135,7 +137,8 @@ fn hear(scopes: &mut HashMap<String, Scoped>, listed: &Listed) {
         let Some(runner) = record.runner.as_deref() else { continue };
         let is_open = record.stop.is_none() && !matches!(record.phase, Phase::Ended { .. });
         let (told, count) = now.entry(runner.scope.as_str()).or_default();
-        *count += usize::from(is_open);
+        // One that never began is looked after in its time: what it lacked is rarely there at once.
+        *count += usize::from(is_open && record.build.is_some());
         if is_open && runner.unneeded.is_some() && runner.is_idle() {
             told.insert(claim.clone());
         }
@@ -144,6 +147,7 @@ fn hear(scopes: &mut HashMap<String, Scoped>, listed: &Listed) {
         let (told, count) = now.remove(scope.as_str()).unwrap_or_default();
         let is_news = !told.is_subset(&scoped.told) || count < scoped.count;
         if is_news {
+            scoped.stale = true;
             scoped.due = scoped.due.min(Instant::now() + SOON);
         }
         (scoped.told, scoped.count) = (told, count);
@@ -152,29 +156,33 @@ fn hear(scopes: &mut HashMap<String, Scoped>, listed: &Listed) {
 
 fn ended_of(
     scopes: &mut HashMap<String, Scoped>,
-    ended: Result<(String, Result<Before, look::LookError>), tokio::task::JoinError>,
+    ended: Result<(String, Result<Looked, LookError>), tokio::task::JoinError>,
     every: Duration,
 ) {
     match ended {
         Ok((scope, looked)) => {
             let Some(scoped) = scopes.get_mut(&scope) else { return };
             scoped.looking = false;
-            match looked {
-                Ok(before) => {
+            let error = match looked {
+                Ok(Looked { before, trouble }) => {
                     scoped.before = before;
+                    trouble
+                }
+                Err(error) => Some(error),
+            };
+            let wait = match error {
+                None => {
                     scoped.backoff.reset();
-                    scoped.due = Instant::now() + every;
+                    if scoped.stale { SOON } else { every }
                 }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::warn!(
-                        scope,
-                        error,
-                        "runners and jobs of a forge could not be looked at; it is tried again"
-                    );
-                    scoped.due = Instant::now() + scoped.backoff.wait();
+                Some(error) => {
+                    let cause = &error as &dyn std::error::Error;
+                    let what = "runners and jobs of a forge could not all be looked after; it is tried again";
+                    tracing::warn!(scope, error = cause, "{what}");
+                    scoped.backoff.wait().max(error.wait().unwrap_or_default())
                 }
-            }
+            };
+            scoped.due = Instant::now() + wait;
         }
         Err(error) => {
             // Which one is not known: those that are not at it any more begin anew.

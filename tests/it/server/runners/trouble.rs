@@ -30,19 +30,57 @@ async fn a_forged_delivery_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_runner_that_dies_without_a_job_is_replaced_three_times_at_most() {
+async fn runners_that_die_without_a_job_are_replaced_and_somebody_is_told() {
     let world = world(&pool()).await;
     let serve = world.serve().await;
     world.followed().await;
-    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let job = world.forge.queue(REPO, &[LABEL]);
+    deliver(&serve, &job).await;
     for n in 1..=3 {
         let (build, _) = registered(&world, &serve, n).await;
         world.nomad.exit(&build, 1);
     }
-    world.all_done(3).await;
-    serve.printed.wait("none took it").await;
-    assert_eq!(world.nomad.dispatches(), 3);
+    let (build, id) = registered(&world, &serve, 4).await;
+    serve.printed.wait("end without taking it").await;
+    assert_eq!(world.forge.take_job(id).unwrap().id, job.id);
+    done(&world, &build, &job);
+    world.all_done(4).await;
+    assert_eq!(world.nomad.dispatches(), 4);
     assert!(world.forge.runners().is_empty());
+}
+
+#[tokio::test]
+async fn a_builder_that_is_missing_costs_a_job_no_try() {
+    let world = world(&json!([{"labels": [LABEL], "builder": "later"}])).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    let job = world.forge.queue(REPO, &[LABEL]);
+    deliver(&serve, &job).await;
+    world.none_open().await;
+    assert!(world.done().is_empty(), "it was no try");
+    world.nomad.register(&Builder::full("later"));
+    let build = world.nomad.child("later", 1).await;
+    let (build, id) = register_build(&world, &serve, build).await;
+    assert_eq!(open_runners(&world)[0]["attempt"], 1);
+    done(&world, &build, &world.forge.take_job(id).unwrap());
+    world.all_done(1).await;
+}
+
+#[tokio::test]
+async fn a_registration_that_fails_for_a_while_is_asked_for_again() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let build = world.nomad.child("runner", 1).await;
+    world.nomad.place(&build);
+    named(&world, &build).await;
+    let locked = r#"{"code":"unknown","message":"database is locked"}"#;
+    world.forge.faults().arm("POST", "/Register", Times::Next(1), Fault::Text(500, locked));
+    let (later, claim, secret) = registration(&world, &serve, &build).await;
+    assert_eq!(later.status, 503, "{}", later.text);
+    let reply = register(&serve, &claim, &secret).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
 }
 
 #[tokio::test]
