@@ -25,7 +25,7 @@ use crate::domain::status::{Listed, State};
 pub use changes::{Changed, Range};
 pub use home::{About, Detected, Permissions, detect};
 pub use hooks::{Hook, TestAsked};
-pub use runners::{Registered, Removed, Runners};
+pub use runners::{Listing, Registered, Removed, Runners};
 
 /// GitHub refuses a longer description; Gitea would keep it, but shows no more either.
 pub const DESCRIPTION_LIMIT: usize = 140;

@@ -56,7 +56,7 @@ pub fn plan(asked: &Asked<'_>) -> Planned {
         scope: scope.to_owned(),
         labels: pool.kept_labels(),
         group: pool.group.clone(),
-        name: format!("{}-{}-{}", pool.name, scope_tag(site, scope), short(&claim)),
+        name: format!("{}-{}-{}", pool.name, scope_tag(config, site, scope), short(&claim)),
         timeout: pool.timeout,
         job: job.at.clone(),
         attempt,

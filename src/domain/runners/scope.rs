@@ -1,11 +1,13 @@
 //! What an entry with `runners` is for: one repository, all of an owner, or a whole forge.
 
-use sha2::{Digest as _, Sha256};
 use url::Url;
 
-use crate::domain::config::{ForgeConfig, ForgeKind};
+use crate::domain::config::{ForgeConfig, ForgeKind, RepoConfig};
+use crate::domain::key;
 use crate::domain::plan::Site;
 use crate::domain::repo_url::RepoUrl;
+
+const TAG_LABEL: &[u8] = b"albatros runners of a scope v1\0";
 
 /// For what runners are registered at a forge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +63,16 @@ fn segments(url: &Url) -> Vec<String> {
     url.path().split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-/// Eight hexadecimal digits that stand for a server's place and a scope, in the names of its runners.
+/// Eight hexadecimal digits that stand for a server's place and a scope, in the names of its runners. They are keyed: two
+/// servers that are set up alike have tags of their own unless they share a scope's credential too.
 #[must_use]
-pub fn scope_tag(site: &Site, scope: &str) -> String {
-    let mut hash = Sha256::new();
+pub fn scope_tag(config: &RepoConfig, site: &Site, scope: &str) -> String {
+    let mut message = TAG_LABEL.to_vec();
     for part in [site.prefix.as_str(), &site.region, &site.namespace, scope] {
-        hash.update(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
-        hash.update(part);
+        message.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+        message.extend_from_slice(part.as_bytes());
     }
-    let mut tag = hex::encode(hash.finalize());
+    let mut tag = hex::encode(key::mac(&config.claim_key, &[&message]));
     tag.truncate(8);
     tag
 }
@@ -105,8 +108,13 @@ mod tests {
     #[test]
     fn servers_and_scopes_have_tags_of_their_own() {
         let (one, two) = (Site::default(), Site { prefix: "other".to_owned(), ..Site::default() });
-        assert_eq!(scope_tag(&one, "https://git.example/o").len(), 8);
-        assert_ne!(scope_tag(&one, "https://git.example/o"), scope_tag(&two, "https://git.example/o"));
-        assert_ne!(scope_tag(&one, "https://git.example/o"), scope_tag(&one, "https://git.example/p"));
+        let config =
+            |secret: &str| RepoConfig::parse(format!(r#"{{"hook":{{"secret":"{secret}"}}}}"#).as_bytes()).unwrap();
+        let (own, scope) = (config("s"), "https://git.example/o");
+        let tag = scope_tag(&own, &one, scope);
+        assert_eq!((tag.len(), &tag), (8, &scope_tag(&own, &one, scope)));
+        assert_ne!(tag, scope_tag(&own, &two, scope));
+        assert_ne!(tag, scope_tag(&own, &one, "https://git.example/p"));
+        assert_ne!(tag, scope_tag(&config("t"), &one, scope), "another installation has another credential");
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
-use super::{PAGES, Registered, Runners, wire};
+use super::{Listing, PAGES, Registered, Runners, wire};
 use crate::api::forge::{ForgeError, call};
 use crate::domain::runner_wire::RunnerRegistration;
 use crate::domain::runners::{Label, Runner, SeenJob};
@@ -51,24 +51,26 @@ impl Number {
 }
 
 impl Runners {
-    pub(super) async fn gitea_jobs(&self) -> Result<Vec<SeenJob>, ForgeError> {
-        let mut all: Vec<SeenJob> = Vec::new();
+    pub(super) async fn gitea_jobs(&self) -> Result<Listing<SeenJob>, ForgeError> {
+        let (mut entries, mut read, mut is_whole) = (Vec::<SeenJob>::new(), 0, false);
         let open = [("status", "queued"), ("status", "in_progress")];
         for page in 1..=PAGES {
             let listed: wire::Jobs = self.page("list jobs of workflows", &["jobs"], &open, page).await?;
-            let (total, before) = (listed.total_count, all.len());
+            let news = listed.jobs.len();
+            read += news;
             for job in listed.jobs {
                 let Some((owner, name)) = job.owner_and_name() else { continue };
                 let job = job.seen(self.address(&owner, &name));
-                if !all.iter().any(|known| known.at == job.at) {
-                    all.push(job);
+                if !entries.iter().any(|known| known.at == job.at) {
+                    entries.push(job);
                 }
             }
-            if all.len() == before || all.len() >= total {
+            is_whole = read >= listed.total_count;
+            if is_whole || news == 0 {
                 break;
             }
         }
-        Ok(all)
+        Ok(Listing { entries, is_whole })
     }
 
     pub(super) async fn gitea_register(&self, runner: &Runner) -> Result<Registered, ForgeError> {

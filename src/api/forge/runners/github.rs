@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Registered, Runners, wire};
+use super::{Listing, PAGES, Registered, Runners, wire};
 use crate::api::forge::ForgeError;
 use crate::domain::config::ForgeKind;
 use crate::domain::runner_wire::RunnerRegistration;
@@ -14,8 +15,8 @@ use crate::domain::runners::{Runner, Scope, SeenJob, offered};
 
 /// Runs of one repository that are looked into; further ones have their turn when these are over.
 const MOST_RUNS: usize = 100;
-/// Repositories of an organisation that are looked through: those that were pushed to last.
-const REPOSITORIES: &str = "30";
+/// Repositories of an organisation that are looked through in one turn.
+const IN_TURN: &str = "3";
 /// The group in which all runners are that nobody has put into another.
 const DEFAULT_GROUP: u64 = 1;
 
@@ -26,44 +27,81 @@ struct Answered {
 }
 
 impl Runners {
-    pub(super) async fn github_jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Vec<SeenJob>, ForgeError> {
-        let own = match &self.scope {
-            Scope::Repo { owner, name } => Some((owner.clone(), name.clone())),
-            Scope::Owner(_) | Scope::Instance => None,
-        };
-        let mut all = Vec::new();
-        for (owner, name) in own.iter().chain(named.iter().filter(|_| own.is_none())) {
-            all.extend(self.github_jobs_of(owner, name).await?);
+    pub(super) async fn github_jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Listing<SeenJob>, ForgeError> {
+        if let Scope::Repo { owner, name } = &self.scope {
+            return self.github_jobs_of(owner, name).await;
+        }
+        let mut all = Listing { entries: Vec::new(), is_whole: true };
+        for (owner, name) in named {
+            match self.github_jobs_of(owner, name).await {
+                Ok(of_one) => {
+                    all.entries.extend(of_one.entries);
+                    all.is_whole &= of_one.is_whole;
+                }
+                // One that is gone, or that the token may not read, is not in the others' way.
+                Err(ForgeError::Refused(why)) => {
+                    tracing::warn!(owner, name, why, "the jobs of a repository's workflows cannot be listed");
+                    all.is_whole = false;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(all)
     }
 
-    async fn github_jobs_of(&self, owner: &str, name: &str) -> Result<Vec<SeenJob>, ForgeError> {
-        let what = "list jobs of workflows";
+    async fn github_jobs_of(&self, owner: &str, name: &str) -> Result<Listing<SeenJob>, ForgeError> {
         let repo = ["repos", owner, name, "actions", "runs"];
-        let mut runs = BTreeSet::new();
+        let (mut runs, mut is_whole) = (BTreeSet::new(), true);
         // A run is in progress while one of its jobs is, whatever the others wait for.
         for status in ["queued", "in_progress"] {
-            let query = [("status", status), ("per_page", "100")];
-            let answer = self.at(what, &Method::GET, (&repo, &query), None).await?;
-            let listed: wire::Runs = self.read(answer, what)?;
-            runs.extend(listed.workflow_runs.into_iter().map(|run| run.id));
+            let taken = |listed: wire::Runs| (listed.workflow_runs, listed.total_count);
+            let listed = self.github_pages((&repo, &[("status", status)]), taken).await?;
+            is_whole &= listed.is_whole;
+            runs.extend(listed.entries.into_iter().map(|run: wire::Run| run.id));
         }
-        let mut all = Vec::new();
+        is_whole &= runs.len() <= MOST_RUNS;
+        let mut entries = Vec::new();
         for run in runs.into_iter().take(MOST_RUNS) {
             let run = run.to_string();
             let path: Vec<&str> = repo.into_iter().chain([run.as_str(), "jobs"]).collect();
-            let query = [("filter", "latest"), ("per_page", "100")];
-            let answer = self.at(what, &Method::GET, (&path, &query), None).await?;
-            let listed: wire::Jobs = self.read(answer, what)?;
-            all.extend(listed.jobs.into_iter().map(|job| job.seen(self.address(owner, name))));
+            let taken = |listed: wire::Jobs| (listed.jobs, listed.total_count);
+            let listed = self.github_pages((&path, &[("filter", "latest")]), taken).await?;
+            is_whole &= listed.is_whole;
+            entries.extend(listed.entries.into_iter().map(|job| job.seen(self.address(owner, name))));
         }
-        Ok(all)
+        Ok(Listing { entries, is_whole })
     }
 
-    pub(super) async fn github_repositories(&self, owner: &str) -> Result<BTreeSet<(String, String)>, ForgeError> {
-        let what = "list an organisation's repositories";
-        let query = [("sort", "pushed"), ("direction", "desc"), ("per_page", REPOSITORIES)];
+    /// A list of which each page says how long it is.
+    async fn github_pages<P: DeserializeOwned, T>(
+        &self,
+        (path, query): (&[&str], &[(&str, &str)]),
+        taken: impl Fn(P) -> (Vec<T>, usize),
+    ) -> Result<Listing<T>, ForgeError> {
+        let what = "list jobs of workflows";
+        let (mut entries, mut is_whole) = (Vec::new(), false);
+        for page in 1..=PAGES {
+            let page = page.to_string();
+            let query: Vec<_> = query.iter().copied().chain([("per_page", "100"), ("page", page.as_str())]).collect();
+            let answer = self.at(what, &Method::GET, (path, &query), None).await?;
+            let (news, total) = taken(self.read(answer, what)?);
+            let is_end = news.is_empty();
+            entries.extend(news);
+            is_whole = entries.len() >= total;
+            if is_whole || is_end {
+                break;
+            }
+        }
+        Ok(Listing { entries, is_whole })
+    }
+
+    pub(super) async fn github_repositories(
+        &self,
+        owner: &str,
+        turn: usize,
+    ) -> Result<Vec<(String, String)>, ForgeError> {
+        let (what, page) = ("list an organisation's repositories", turn.saturating_add(1).to_string());
+        let query = [("sort", "full_name"), ("per_page", IN_TURN), ("page", page.as_str())];
         let answer = self.at(what, &Method::GET, (&["orgs", owner, "repos"], &query), None).await?;
         let listed: Vec<wire::Repository> = self.read(answer, what)?;
         Ok(listed.into_iter().map(|one| (one.owner.login, one.name)).collect())

@@ -32,6 +32,15 @@ pub struct Runners {
     base: OnceCell<Vec<String>>,
 }
 
+/// A list of a forge, as far as it was read.
+#[derive(Debug)]
+pub struct Listing<T> {
+    /// What it has.
+    pub entries: Vec<T>,
+    /// Whether that is all.
+    pub is_whole: bool,
+}
+
 /// A runner that has just been registered.
 #[derive(Debug)]
 pub struct Registered {
@@ -81,21 +90,22 @@ impl Runners {
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Vec<SeenJob>, ForgeError> {
+    pub async fn jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Listing<SeenJob>, ForgeError> {
         match self.forge.kind {
             ForgeKind::Gitea => self.gitea_jobs().await,
             ForgeKind::Github => self.github_jobs(named).await,
         }
     }
 
-    /// The repositories in which jobs may be that nobody has told of; only where jobs are listed a repository at a time.
+    /// The next few repositories in which jobs may be that nobody has told of; only where jobs are listed a repository at
+    /// a time. Turns are counted from 0 on; after the last one there are none.
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn repositories(&self) -> Result<BTreeSet<(String, String)>, ForgeError> {
+    pub async fn repositories(&self, turn: usize) -> Result<Vec<(String, String)>, ForgeError> {
         match (self.forge.kind, &self.scope) {
-            (ForgeKind::Github, Scope::Owner(owner)) => self.github_repositories(owner).await,
-            (ForgeKind::Github | ForgeKind::Gitea, _) => Ok(BTreeSet::new()),
+            (ForgeKind::Github, Scope::Owner(owner)) => self.github_repositories(owner, turn).await,
+            (ForgeKind::Github | ForgeKind::Gitea, _) => Ok(Vec::new()),
         }
     }
 
@@ -103,18 +113,20 @@ impl Runners {
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn list(&self) -> Result<Vec<SeenRunner>, ForgeError> {
-        let mut all: Vec<SeenRunner> = Vec::new();
+    pub async fn list(&self) -> Result<Listing<SeenRunner>, ForgeError> {
+        let mut entries: Vec<SeenRunner> = Vec::new();
+        let mut is_whole = false;
         for page in 1..=PAGES {
             let listed: wire::Runners = self.page("list runners", &["runners"], &[], page).await?;
-            let (total, before) = (listed.total_count, all.len());
+            let (total, before) = (listed.total_count, entries.len());
             let news = listed.runners.into_iter().map(SeenRunner::from);
-            all.extend(news.filter(|one| !all.iter().any(|known| known.id == one.id)).collect::<Vec<_>>());
-            if all.len() == before || all.len() >= total {
+            entries.extend(news.filter(|one| !entries.iter().any(|known| known.id == one.id)).collect::<Vec<_>>());
+            is_whole = entries.len() >= total;
+            if is_whole || entries.len() == before {
                 break;
             }
         }
-        Ok(all)
+        Ok(Listing { entries, is_whole })
     }
 
     /// Those of a name.
@@ -122,7 +134,7 @@ impl Runners {
     /// # Errors
     /// See [`ForgeError`].
     pub async fn named(&self, name: &str) -> Result<Vec<SeenRunner>, ForgeError> {
-        Ok(self.list().await?.into_iter().filter(|runner| runner.name == name).collect())
+        Ok(self.list().await?.entries.into_iter().filter(|runner| runner.name == name).collect())
     }
 
     /// Takes a runner off the list; one that is not on it any more is none.

@@ -39,6 +39,8 @@ pub(super) struct Jobs {
 pub(super) struct Runs {
     #[serde(default, deserialize_with = "or_none")]
     pub(super) workflow_runs: Vec<Run>,
+    #[serde(default)]
+    pub(super) total_count: usize,
 }
 
 #[derive(Deserialize)]

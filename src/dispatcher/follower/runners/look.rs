@@ -10,26 +10,17 @@ use super::super::lock::Lock;
 use crate::api::forge::{ForgeError, Removed, Runners};
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::answer::Problem;
-use crate::dispatcher::audit::Line;
 use crate::dispatcher::held;
-use crate::dispatcher::runners::{self, Claimed};
+use crate::dispatcher::runners;
 use crate::domain::config::ForgeKind;
 use crate::domain::id::ClaimId;
-use crate::domain::outcome::Outcome;
-use crate::domain::record::{Phase, Record, StopWhy};
+use crate::domain::record::{Record, StopWhy};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::{Action, Before, Runner, Seen, SeenJob, SeenState, reconcile, scope_tag};
 use crate::registry::{Entry, Found, RegistryError};
 
-/// Runners of one job at all: others may have been quicker at each.
-const MOST: u32 = 32;
-/// The shortest wait after a runner that ended without having taken a job, twice as long after each further one; the
-/// forge is not asked more often.
-const SPACED: Duration = Duration::from_secs(30);
-/// The longest.
-const SPACED_AT_MOST: Duration = Duration::from_secs(600);
-/// Every so many runners that took none are worth a line.
-const WORTH_A_LINE: u32 = 3;
+/// Repositories that are asked for jobs in one look, where they are asked one by one.
+const MOST_ASKED: usize = 100;
 /// Who ends what nobody needs.
 const BY: &str = "Albatros: no job is left for it";
 /// Who ends what its forge has let go of.
@@ -63,11 +54,21 @@ impl From<Problem> for LookError {
     }
 }
 
+/// Which repositories are asked for jobs, where they are not all asked at once. Losing it begins a new round.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Rounds {
+    turn: usize,
+    /// Those that had jobs when they were asked last.
+    active: BTreeSet<(String, String)>,
+}
+
 /// What a look came to.
 #[derive(Debug)]
 pub(super) struct Looked {
     /// What looked superfluous, to be held against the next look.
     pub(super) before: Before,
+    /// Where jobs are to be asked for next.
+    pub(super) rounds: Rounds,
     /// The first of what could not be done.
     pub(super) trouble: Option<LookError>,
 }
@@ -80,6 +81,7 @@ pub(super) struct Look {
     pub(super) found: Found,
     pub(super) scope: String,
     pub(super) before: Before,
+    pub(super) rounds: Rounds,
 }
 
 impl Look {
@@ -87,16 +89,22 @@ impl Look {
     pub(super) async fn look(self) -> Result<Looked, LookError> {
         let forge = runners::at_forge(&self.app, &self.found.config, &self.found.repo)?;
         let asked = Timestamp::now();
-        let jobs = self.jobs(&forge).await?;
+        let kind = self.found.config.forge.as_ref().map_or(ForgeKind::Gitea, |forge| forge.kind);
+        let (named, mut rounds) = self.named(&forge).await?;
+        let jobs = forge.jobs(&named).await?;
+        rounds.active = jobs.entries.iter().filter_map(|job| owner_and_name(&job.at.repo)).collect();
+        let all_jobs = jobs.is_whole && (kind == ForgeKind::Gitea || named.len() < MOST_ASKED);
+        let jobs = self.ours(jobs.entries).await?;
         let listed = forge.list().await?;
         let records = self.records().await?;
-        let tag = scope_tag(&self.app.site(), &self.scope);
-        let kind = self.found.config.forge.as_ref().map_or(ForgeKind::Gitea, |forge| forge.kind);
+        let tag = scope_tag(&self.found.config, &self.app.site(), &self.scope);
         let seen = Seen {
             kind,
             pools: &self.found.config.runners,
             jobs: &jobs,
-            runners: &listed,
+            runners: &listed.entries,
+            all_jobs,
+            all_runners: listed.is_whole,
             records: &records,
             tag: &tag,
             asked,
@@ -117,19 +125,33 @@ impl Look {
                 }
             }
         }
-        Ok(Looked { before, trouble })
+        Ok(Looked { before, rounds, trouble })
     }
 
-    /// The queued jobs of this scope that no entry further down has runners for, and all that are in progress.
-    async fn jobs(&self, forge: &Runners) -> Result<Vec<SeenJob>, LookError> {
-        let mut named: BTreeSet<(String, String)> = forge.repositories().await?;
-        for (_, record) in self.records().await? {
-            let repo = record.runner.and_then(|runner| runner.job.repo.parse::<RepoUrl>().ok());
-            let parts = repo.as_ref().and_then(RepoUrl::owner_and_name);
-            named.extend(parts.map(|(owner, name)| (owner.to_owned(), name.to_owned())));
+    /// The repositories to be asked in this look: of open runners, of jobs that were seen, and the next few of all others.
+    async fn named(&self, forge: &Runners) -> Result<(BTreeSet<(String, String)>, Rounds), LookError> {
+        let mut rounds = self.rounds.clone();
+        let mut few = forge.repositories(rounds.turn).await?;
+        if few.is_empty() && rounds.turn > 0 {
+            rounds.turn = 0;
+            few = forge.repositories(0).await?;
         }
+        rounds.turn = if few.is_empty() { 0 } else { rounds.turn + 1 };
+        let of_records = self.records().await?.into_iter();
+        let of_records = of_records.filter_map(|(_, record)| owner_and_name(&record.runner?.job.repo));
+        let mut named = BTreeSet::new();
+        for repo in few.into_iter().chain(of_records).chain(rounds.active.iter().cloned()) {
+            if named.len() < MOST_ASKED {
+                named.insert(repo);
+            }
+        }
+        Ok((named, rounds))
+    }
+
+    /// Without the queued ones that an entry further down has runners for.
+    async fn ours(&self, jobs: Vec<SeenJob>) -> Result<Vec<SeenJob>, LookError> {
         let mut ours = Vec::new();
-        for job in forge.jobs(&named).await? {
+        for job in jobs {
             // Who has a job is taken, whoever's the job is.
             if job.state != SeenState::Queued || self.is_ours(&job).await? {
                 ours.push(job);
@@ -194,54 +216,6 @@ impl Look {
         }
     }
 
-    /// Another runner for a job that has waited without one. After each that ended without a job there is a longer wait.
-    async fn claim(&self, job: &SeenJob) -> Result<(), LookError> {
-        let (mut failed, mut not_before) = (0, Timestamp::MIN);
-        for attempt in 1..=MOST {
-            if Timestamp::now() < not_before {
-                return Ok(());
-            }
-            match runners::claim(&self.app, &self.found, job, attempt).await? {
-                None => return Ok(()),
-                Some(Claimed::Before(_, before)) => {
-                    let awaits = |runner: &Runner| runner.is_idle() || runner.taken_job == Some(job.at.id);
-                    let is_leaving = before.stop.is_some() || matches!(before.phase, Phase::Ended { .. });
-                    // Who works for another job, or is on its way out, will not come to this one.
-                    if !is_leaving && before.runner.as_deref().is_some_and(awaits) {
-                        return Ok(());
-                    }
-                }
-                Some(Claimed::Now(claim, record)) => {
-                    self.claimed(job, (&claim, &record), failed);
-                    return Ok(());
-                }
-                Some(Claimed::Over(_, done)) => {
-                    // What was ended on purpose says nothing of the next.
-                    let failed_itself = !matches!(done.outcome, Outcome::Cancelled { .. });
-                    if failed_itself && done.runner.as_deref().is_none_or(Runner::is_idle) {
-                        failed += 1;
-                        let wait = spaced(self.app.settings.runners_every, failed);
-                        not_before = done.finished.saturating_add(wait).unwrap_or(Timestamp::MAX);
-                    }
-                }
-            }
-        }
-        let (id, repo) = (job.at.id, job.at.repo.as_str());
-        tracing::error!(id, repo, tries = MOST, "a job has had its runners, and none took it: run it again at the forge");
-        Ok(())
-    }
-
-    fn claimed(&self, job: &SeenJob, (claim, record): (&ClaimId, &Record), failed: u32) {
-        let (reason, of) = (Some("a job is queued at the forge"), Some(job.at.repo.as_str()));
-        let line = Line { verdict: "claimed", reason, of, ..Line::of_record(record) };
-        Line { claim: Some(claim.as_str()), ..line }.write("runner");
-        if failed > 0 && failed.is_multiple_of(WORTH_A_LINE) {
-            let (id, repo, scope) = (job.at.id, job.at.repo.as_str(), self.scope.as_str());
-            let why = "runners of a job end without taking it; it gets another one: see how they ended";
-            tracing::error!(scope, id, repo, tries = failed, "{why}");
-        }
-    }
-
     /// Takes the runner off the list, so that it takes no job any more, and then stops it.
     async fn end(&self, forge: &Runners, claim: &ClaimId) -> Result<(), LookError> {
         let Some(stored) = self.app.registry.open(claim).await? else { return Ok(()) };
@@ -249,10 +223,7 @@ impl Look {
         if runner.registering.is_some() {
             // It may have taken a job since it was listed.
             let listed = forge.named(&runner.name).await?;
-            let jobs = self.jobs(forge).await?;
-            let has_it =
-                |job: &SeenJob| matches!(&job.state, SeenState::InProgress(Some((_, name))) if *name == runner.name);
-            if listed.iter().any(|one| one.busy) || jobs.iter().any(has_it) {
+            if listed.iter().any(|one| one.busy) || self.may_work(forge, &runner.name).await? {
                 return Ok(());
             }
             for one in listed {
@@ -264,6 +235,16 @@ impl Look {
         self.stop(claim, BY).await
     }
 
+    /// Whether a job names this runner, where its forge would remove it all the same; GitHub keeps those that have one.
+    async fn may_work(&self, forge: &Runners, name: &str) -> Result<bool, LookError> {
+        if self.found.config.forge.as_ref().is_some_and(|forge| forge.kind == ForgeKind::Github) {
+            return Ok(false);
+        }
+        let jobs = forge.jobs(&BTreeSet::new()).await?;
+        let has_it = |job: &SeenJob| matches!(&job.state, SeenState::InProgress(Some((_, by))) if by == name);
+        Ok(!jobs.is_whole || jobs.entries.iter().any(has_it))
+    }
+
     async fn stop(&self, claim: &ClaimId, by: &str) -> Result<(), LookError> {
         let Some(stored) = self.app.registry.open(claim).await? else { return Ok(()) };
         tracing::info!(scope = self.scope, claim = claim.as_str(), by, "a runner is ended");
@@ -272,20 +253,7 @@ impl Look {
     }
 }
 
-/// The wait after so many runners that ended without a job.
-fn spaced(every: Duration, failed: u32) -> Duration {
-    every.min(SPACED).saturating_mul(2_u32.saturating_pow(failed)).min(SPACED_AT_MOST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn runners_of_a_job_that_none_takes_come_further_and_further_apart() {
-        for (failed, seconds) in [(1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
-            assert_eq!(spaced(SPACED, failed), Duration::from_secs(seconds));
-            assert_eq!(spaced(SPACED * 10, failed), Duration::from_secs(seconds));
-        }
-    }
+fn owner_and_name(repo: &str) -> Option<(String, String)> {
+    let repo = repo.parse::<RepoUrl>().ok()?;
+    repo.owner_and_name().map(|(owner, name)| (owner.to_owned(), name.to_owned()))
 }

@@ -11,6 +11,7 @@
 
 mod end;
 mod look;
+mod tries;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ use crate::domain::record::{Phase, Record};
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::Before;
 use crate::registry::Found;
-use look::{Look, LookError, Looked};
+use look::{Look, LookError, Looked, Rounds};
 
 /// The longest between two tries of a forge that does not answer.
 const TROUBLED: Duration = Duration::from_secs(300);
@@ -52,6 +53,7 @@ struct Scoped {
     /// Something has changed since the look that is under way began.
     stale: bool,
     before: Before,
+    rounds: Rounds,
     backoff: Backoff,
     /// Those whose jobs need nobody any more, and how many runners there were: news are looked at at once.
     told: HashSet<ClaimId>,
@@ -62,7 +64,16 @@ impl Scoped {
     fn new(every: Duration) -> Self {
         let backoff = Backoff::new(every, TROUBLED.max(every));
         let (before, told) = (Before::default(), HashSet::new());
-        Self { due: Instant::now(), looking: false, stale: false, before, backoff, told, count: 0 }
+        Self {
+            due: Instant::now(),
+            looking: false,
+            stale: false,
+            before,
+            rounds: Rounds::default(),
+            backoff,
+            told,
+            count: 0,
+        }
     }
 }
 
@@ -104,6 +115,7 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::
                 found: found.clone(),
                 scope: canonical.clone(),
                 before: scoped.before.clone(),
+                rounds: scoped.rounds.clone(),
             };
             let places = Arc::clone(&places);
             looks.spawn(async move {
@@ -164,8 +176,8 @@ fn ended_of(
             let Some(scoped) = scopes.get_mut(&scope) else { return };
             scoped.looking = false;
             let error = match looked {
-                Ok(Looked { before, trouble }) => {
-                    scoped.before = before;
+                Ok(Looked { before, rounds, trouble }) => {
+                    (scoped.before, scoped.rounds) = (before, rounds);
                     trouble
                 }
                 Err(error) => Some(error),

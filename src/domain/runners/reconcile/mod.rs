@@ -77,6 +77,10 @@ pub struct Seen<'a> {
     pub jobs: &'a [SeenJob],
     /// All runners of the scope.
     pub runners: &'a [SeenRunner],
+    /// Whether these are all jobs that there are, as far as was asked.
+    pub all_jobs: bool,
+    /// Whether these are all runners that there are.
+    pub all_runners: bool,
     /// The open records of the scope's runners, read after the forge's lists.
     pub records: &'a [(ClaimId, Record)],
     /// [`super::scope_tag`] of the scope.
@@ -175,7 +179,9 @@ fn stand(
         return Standing::Leaving;
     }
     let job = seen.jobs.iter().find(|job| match &job.state {
-        SeenState::InProgress(Some((id, name))) => *name == runner.name || runner.registered == Some(*id),
+        // Numbers are those of one repository or organisation; names are ours.
+        SeenState::InProgress(Some((id, name))) if name.is_empty() => runner.registered == Some(*id),
+        SeenState::InProgress(Some((_, name))) => *name == runner.name,
         SeenState::InProgress(None) | SeenState::Waiting | SeenState::Queued | SeenState::Completed(_) => false,
     });
     let listed = seen.runners.iter().find(|one| one.name == runner.name);
@@ -186,7 +192,7 @@ fn stand(
         return Standing::Taken;
     }
     let is_old = runner.registering.is_some_and(|at| at.saturating_add(LISTED_AFTER).is_ok_and(|at| at < seen.asked));
-    if runner.registered.is_some() && listed.is_none() && is_old {
+    if seen.all_runners && runner.registered.is_some() && listed.is_none() && is_old {
         // It is through with its job, or somebody has removed it; a runner that does not know goes on for ever.
         if before.unlisted.contains(claim) {
             actions.push(Action::Stop { claim: claim.clone() });
@@ -230,6 +236,10 @@ fn surplus(
     (before, next): (&Before, &mut Before),
     actions: &mut Vec<Action>,
 ) {
+    if !seen.all_jobs {
+        // Whom nobody seems to need may be needed by what was not read.
+        return;
+    }
     let too_many = idle.len().saturating_sub(jobs.len());
     let is_queued = |id: u64| jobs.iter().filter_map(|place| seen.jobs.get(*place)).any(|job| job.at.id == id);
     idle.sort_by_key(|(claim, record, runner)| {
@@ -248,12 +258,19 @@ fn surplus(
     }
 }
 
-/// Runners with our tag of which no open record knows.
+/// Runners with our tag of which no open record knows, and that have no job.
 fn left_over(seen: &Seen<'_>, before: &Before, next: &mut Before, actions: &mut Vec<Action>) {
+    if !seen.all_jobs || !seen.all_runners {
+        return;
+    }
+    let works = |one: &SeenRunner| {
+        let names = |job: &SeenJob| matches!(&job.state, SeenState::InProgress(Some((_, name))) if *name == one.name);
+        one.busy || seen.jobs.iter().any(names)
+    };
     let known: HashSet<&str> = seen.records.iter().map(|(claim, _)| short(claim)).collect();
     for runner in seen.runners {
         let Some(of_claim) = claim_in(&runner.name, seen.tag) else { continue };
-        if known.contains(of_claim) {
+        if known.contains(of_claim) || works(runner) {
             continue;
         }
         if before.left_over.contains(&runner.id) {

@@ -29,23 +29,26 @@ struct World {
     before: Before,
     now: Timestamp,
     attempts: u32,
+    all: bool,
 }
 
 impl World {
     fn new(jobs: Vec<SeenJob>) -> Self {
         let now = "2026-11-22T00:00:00Z".parse().unwrap();
         let (runners, records) = (Vec::new(), Vec::new());
-        Self { config: config(), jobs, runners, records, before: Before::default(), now, attempts: 0 }
+        Self { config: config(), jobs, runners, records, before: Before::default(), now, attempts: 0, all: true }
     }
 
     fn looked(&mut self) -> Vec<Action> {
         self.now += SignedDuration::from_secs(30);
-        let tag = scope_tag(&Site::default(), SCOPE);
+        let tag = scope_tag(&config(), &Site::default(), SCOPE);
         let seen = Seen {
             kind: ForgeKind::Gitea,
             pools: &self.config.runners,
             jobs: &self.jobs,
             runners: &self.runners,
+            all_jobs: self.all,
+            all_runners: self.all,
             records: &self.records,
             tag: &tag,
             asked: self.now,
@@ -192,7 +195,7 @@ fn what_was_just_registered_need_not_be_listed_yet() {
 #[test]
 fn runners_of_ours_without_a_record_are_removed_and_nobody_else_s() {
     let mut world = World::new(Vec::new());
-    let tag = scope_tag(&Site::default(), SCOPE);
+    let tag = scope_tag(&config(), &Site::default(), SCOPE);
     let names = [
         format!("a-b-{tag}-0123456789ab"),
         format!("albatros-{tag}-x"),
@@ -205,6 +208,35 @@ fn runners_of_ours_without_a_record_are_removed_and_nobody_else_s() {
     assert_eq!(actions, [Action::Remove { id: 1, name: names[0].clone() }]);
     world.act(&actions);
     assert_eq!(world.looked(), []);
+}
+
+#[test]
+fn a_left_over_runner_that_has_a_job_stays() {
+    let tag = scope_tag(&config(), &Site::default(), SCOPE);
+    let name = |digit: &str| format!("albatros-{tag}-{}", digit.repeat(12));
+    let mut world = World::new(vec![job(1, "x", SeenState::InProgress(Some((2, name("b")))))]);
+    let listed = |id, digit, busy| SeenRunner { id, name: name(digit), busy };
+    world.runners = vec![listed(1, "a", true), listed(2, "b", false), listed(3, "c", false)];
+    assert_eq!(world.looked(), []);
+    assert_eq!(world.looked(), [Action::Remove { id: 3, name: name("c") }]);
+}
+
+#[test]
+fn lists_that_were_not_read_to_their_end_cost_nobody_anything() {
+    let mut world = World::new(vec![job(1, "x", SeenState::Queued), job(2, "x", SeenState::Queued)]);
+    let actions = world.looked();
+    world.act(&actions);
+    world.register(0, 10);
+    let left = format!("albatros-{}-0123456789ab", scope_tag(&config(), &Site::default(), SCOPE));
+    world.runners = vec![SeenRunner { id: 11, name: left, busy: false }];
+    world.jobs.clear();
+    world.all = false;
+    for _ in 0..3 {
+        assert_eq!(world.looked(), []);
+    }
+    world.all = true;
+    world.looked();
+    assert_eq!(world.looked().len(), 3);
 }
 
 #[test]

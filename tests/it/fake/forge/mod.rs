@@ -381,7 +381,7 @@ impl Service for State {
                     actions::github(&mut store, &call, &format!("{owner}/{name}"), rest)
                 }
                 ["orgs", owner, "actions", rest @ ..] => actions::github(&mut store, &call, owner, rest),
-                ["orgs", owner, "repos"] => wire::json(200, &json!([{"name": "albatros", "owner": {"login": owner}}])),
+                ["orgs", owner, "repos"] => actions::github_repositories(&call, owner),
                 ["api", "v1", "version"] => wire::json(200, &json!({"version": "1.25.4"})),
                 ["api", "v1", "repos", owner, name, rest @ ..] => {
                     gitea::answer(&mut store, &call, &format!("{owner}/{name}"), rest)

@@ -83,6 +83,26 @@ async fn github_s_runners_get_a_just_in_time_configuration() {
     assert!(world.forge.runners().is_empty());
 }
 
+#[tokio::test]
+async fn a_job_that_nobody_tells_of_is_found_in_any_repository_of_github_s_organisation() {
+    let world = world(&json!([])).await;
+    let mut config = entry(&world, "org-s3cr3t", "of-org");
+    config["github"] = config["gitea"].take();
+    config.as_object_mut().unwrap().remove("gitea");
+    world.consul.put_repo("albatros", ORGANISATION, &config);
+    let serve = world.serve().await;
+    world.followed().await;
+    for repo in ["acme/web", "acme/quiet"] {
+        world.forge.queue(repo, &[LABEL]);
+    }
+    let (first, second) = (world.nomad.child("of-org", 1).await, world.nomad.child("of-org", 2).await);
+    let of = |build: &str| world.nomad.job(build)["Meta"]["REPO_URL"].as_str().unwrap().to_owned();
+    let mut found = [of(&first), of(&second)];
+    found.sort();
+    assert_eq!(found, ["quiet", "web"].map(|name| format!("{ORGANISATION}/{name}.git")));
+    drop(serve);
+}
+
 async fn registered_of(world: &World, serve: &Serve, builder: &str) -> (String, u64) {
     let build = world.nomad.child(builder, 1).await;
     register_build(world, serve, build).await
