@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::cpio::Cpio;
 use super::error::{ImageError, failed};
-use super::store::{Held, Kernel, Store};
+use super::store::{Held, Kernel, Store, show};
 use crate::domain::elf;
 
 /// Archives of another format are made anew.
@@ -72,5 +72,6 @@ fn write(path: &Path, program: &File, kernel: &Kernel, to: &Path) -> Result<(), 
     let mut more = File::open(&modules).map_err(failed(&modules, "read"))?;
     // An archive behind an archive: the first one has ended at a multiple of 4, as the kernel wants it.
     io::copy(&mut more, &mut out).map_err(written())?;
-    out.flush().map_err(written())
+    out.flush().map_err(written())?;
+    show(to)
 }

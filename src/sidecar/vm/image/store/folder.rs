@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const LOCK_LIMIT: Duration = Duration::from_secs(60);
 const LOCK_EVERY: Duration = Duration::from_millis(10);
 /// Looking whether something is held is shorter still.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Of a file that everybody reads.
+const READABLE: u32 = 0o644;
 
 /// Something of the store that stays as long as this is there.
 #[derive(Debug)]
@@ -219,6 +222,16 @@ impl Folder {
         fs::rename(&made, path).map_err(failed(path, "put in place"))?;
         path.parent().map_or(Ok(()), sync)
     }
+}
+
+/// Lets everybody read a file of the store: a machine's process is nobody, and opens it anew. There is no secret in it,
+/// though its source may be one (`/boot/vmlinuz` is root's alone on Ubuntu).
+pub(in super::super) fn show(path: &Path) -> Result<(), ImageError> {
+    let mode = fs::metadata(path).map_err(failed(path, "read"))?.permissions().mode();
+    if mode & READABLE == READABLE {
+        return Ok(());
+    }
+    fs::set_permissions(path, fs::Permissions::from_mode(READABLE)).map_err(failed(path, "made readable"))
 }
 
 /// What is written there survives a loss of power.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::card::is_digest;
 use super::super::error::{ImageError, failed};
 use super::super::kernel::{Installed, KernelCard, Sought};
-use super::folder::{Draft, Held};
+use super::folder::{Draft, Held, show};
 use super::{Store, names};
 
 /// Kernels of another format are read anew.
@@ -62,6 +62,7 @@ impl Store {
         fs::create_dir(&made).map_err(failed(&made, "made"))?;
         let (file, modules) = (made.join("vmlinuz"), made.join("modules.cpio"));
         fs::copy(&installed.file, &file).map_err(failed(&installed.file, "read"))?;
+        show(&file)?;
         let out = BufWriter::new(File::create(&modules).map_err(failed(&modules, "made"))?);
         let (card, mut out) = installed.pack_modules(out, &modules)?;
         out.flush().map_err(failed(&modules, "written"))?;
@@ -86,7 +87,10 @@ impl Store {
         let dir = self.folder.kernels().join(digest);
         let Some(held) = is_digest(digest).then(|| Held::shared(&dir)).transpose()?.flatten() else { return Ok(None) };
         let Some(card) = read_json::<KernelCard>(&dir.join("kernel.json"))? else { return Ok(None) };
-        Ok(Some(Kernel { digest: digest.to_owned(), version: card.version, dir, _held: held }))
+        let kernel = Kernel { digest: digest.to_owned(), version: card.version, dir, _held: held };
+        // One from before it was made so; in a store that may only be read it stays as it is.
+        let _ = show(&kernel.file());
+        Ok(Some(kernel))
     }
 
     fn newest_kernel(&self) -> Result<Option<Kernel>, ImageError> {
@@ -108,7 +112,9 @@ impl Store {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         // A store that may only be read has somebody else who keeps it.
         let _ = held.touch(&Timestamps { last_access: now, last_modification: now });
-        Ok(Some((dir.join("initrd"), held)))
+        let file = dir.join("initrd");
+        let _ = show(&file);
+        Ok(Some((file, held)))
     }
 
     pub(in super::super) fn add_initrd(&self, made: &Path, digest: &str) -> Result<(PathBuf, Held), ImageError> {

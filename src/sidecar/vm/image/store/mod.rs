@@ -34,7 +34,7 @@ use super::stored::Image;
 use folder::Folder;
 use kernels::read_json;
 
-pub(super) use folder::{Draft, Held};
+pub(super) use folder::{Draft, Held, show};
 pub(super) use kernels::{Kernel, digest_of};
 pub(super) use making::blocking;
 pub use making::{Making, Told};
