@@ -116,18 +116,33 @@ impl Start<'_> {
         let parts = self.parts(program, image, store)?;
         qemu::scratch(self.run, self.settings.disk, &self.settings.path).await?;
         let (last, before) = tries.split_last().ok_or(EngineError::None)?;
+        let mut hung = false;
         for (accel, boot) in before {
             let mut machine = qemu::start(&parts, self.run, *accel)?;
             let ending = self.drive(&mut machine, plan, (*boot, end), stops).await;
-            let Ending::Lost(Course::Booting, why) = ending else { return Ok(ending) };
-            kvm.fails();
-            say(&format!(
-                "KVM does not run machines on this node ({why}): this one's instructions are translated (TCG)"
-            ));
+            let why = match ending {
+                Ending::Hung(why) => {
+                    hung = true;
+                    why
+                }
+                Ending::Lost(Course::Booting, why) => why,
+                ending => return Ok(ending),
+            };
+            say(&format!("KVM has not run this machine ({why}): its instructions are translated (TCG)"));
         }
         let (accel, boot) = *last;
         let mut machine = qemu::start(&parts, self.run, accel)?;
-        Ok(self.drive(&mut machine, plan, (boot, end), stops).await)
+        let ending = self.drive(&mut machine, plan, (boot, end), stops).await;
+        // Only where the other one could: what fails both is not the device.
+        let booted = match &ending {
+            Ending::Done(..) => true,
+            Ending::Lost(course, _) => *course != Course::Booting,
+            Ending::Stopped(_) | Ending::Hung(_) => false,
+        };
+        if hung && booted {
+            kvm.fails();
+        }
+        Ok(ending)
     }
 
     /// What is tried, in this order, and how long its kernel may take.
@@ -189,7 +204,7 @@ impl Start<'_> {
         // podman is to put its container away by itself.
         let polite = matches!(ending, Ending::Done(..)) && self.image.is_none();
         machine.end(if polite { OFF_WITHIN } else { Duration::ZERO }).await;
-        if let Ending::Lost(..) = &ending {
+        if let Ending::Lost(..) | Ending::Hung(_) = &ending {
             let lines = machine.console().harmless();
             if !lines.is_empty() {
                 say("the end of the machine's console:");

@@ -111,7 +111,7 @@ pub async fn run(settings: VmSettings) -> u8 {
             told.failed("it was stopped, and its machine with it").await;
             after_signal(signal)
         }
-        Ok(Ending::Lost(_, why)) => {
+        Ok(Ending::Lost(_, why) | Ending::Hung(why)) => {
             let why = format!("the build's machine was lost: {why}");
             say(&why);
             told.failed(&why).await;

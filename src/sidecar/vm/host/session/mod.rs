@@ -65,6 +65,8 @@ pub(super) enum Ending {
     Stopped(i32),
     /// The machine was lost, and how far it was.
     Lost(Course, String),
+    /// Its kernel was not up in time, and it would be waiting still.
+    Hung(String),
 }
 
 enum Event {
@@ -189,7 +191,11 @@ impl Session<'_> {
             Event::Stop(signal) => return self.stop(signal),
             Event::Late => {
                 let why = self.too_late();
-                return Some(self.over(why));
+                let hangs = self.handshake.course() == Course::Booting && self.end > Instant::now();
+                return Some(match self.over(why) {
+                    Ending::Lost(_, why) if hangs => Ending::Hung(why),
+                    ending => ending,
+                });
             }
         }
         None

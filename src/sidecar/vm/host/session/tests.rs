@@ -256,6 +256,21 @@ async fn words_without_sense_are_ignored_up_to_a_bound() {
 }
 
 #[tokio::test]
+async fn a_machine_that_is_not_up_in_time_hangs_and_one_that_ends_before_does_not() {
+    let mut room = Room::new();
+    room.within.boot = Duration::from_millis(20);
+    let ending = room.meets(async |guest: Guest| {
+        guest.stays().await;
+    });
+    assert!(matches!(ending.await, Ending::Hung(why) if why.contains("its kernel was not up")));
+    room.life = Duration::ZERO;
+    let ending = room.meets(async |guest: Guest| {
+        guest.stays().await;
+    });
+    assert!(matches!(ending.await, Ending::Lost(Course::Booting, why) if why.contains("longer than its limit")));
+}
+
+#[tokio::test]
 async fn bytes_that_are_no_link_end_it() {
     let room = Room::new();
     let ending = room.meets(async |guest: Guest| {
