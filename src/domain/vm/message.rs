@@ -120,7 +120,7 @@ pub struct Mount {
 /// The guest's way out of its machine: qemu's user-mode network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
-    /// The guest's address with its prefix length, `10.0.2.15/24`.
+    /// The guest's address with its prefix length, `10.0.2.15/32`.
     pub address: String,
     /// Where packets go.
     pub gateway: IpAddr,

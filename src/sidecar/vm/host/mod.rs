@@ -26,6 +26,7 @@ mod kvm;
 mod machine;
 mod output;
 mod qemu;
+mod resolvers;
 mod runs;
 mod session;
 mod settings;

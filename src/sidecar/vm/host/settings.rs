@@ -142,7 +142,22 @@ impl VmSettings {
         flags: &VmFlags,
         vars: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, VmSettingsError> {
-        Self::parse(&Told { flags, vars: vars.into_iter().collect() }, Node::this())
+        let mut it = Self::parse(&Told { flags, vars: vars.into_iter().collect() }, Node::this())?;
+        it.ask_at(super::resolvers::of_this_node)?;
+        Ok(it)
+    }
+
+    /// A machine with a way out and without a DNS server has those of the node. A container has its own way to them.
+    fn ask_at(&mut self, of_node: impl FnOnce() -> Vec<IpAddr>) -> Result<(), VmSettingsError> {
+        let Some(network) = self.network.as_mut().filter(|_| self.engine != EngineChoice::Krun) else { return Ok(()) };
+        if network.dns.is_empty() {
+            network.dns = of_node();
+        }
+        if network.dns.is_empty() {
+            let why = "this node's own DNS servers cannot be reached from a machine; name one with --dns ADDRESS";
+            return Err(VmSettingsError::Wrong("DNS", why.to_owned()));
+        }
+        Ok(())
     }
 
     fn parse(told: &Told<'_>, node: Node) -> Result<Self, VmSettingsError> {

@@ -21,11 +21,11 @@ const PAYLOAD_AT: &str = "/secrets/given";
 /// What an image does not say: it is Nomad's, or ours.
 const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_", "SECRET_PATH"];
 /// qemu's user-mode network (<https://wiki.qemu.org/Documentation/Networking>).
-const ADDRESS: &str = "10.0.2.15/24";
+const ADDRESS: &str = "10.0.2.15/32";
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
-const DNS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 3));
-/// The gateway's own address leads to this node's loopback; behind the other one clouds keep credentials.
-const ALWAYS_DENIED: [&str; 2] = ["10.0.2.2/32", "169.254.0.0/16"];
+/// Every address of the first one leads to this node's loopback, which has listeners that trust whoever reaches them;
+/// behind the other one clouds keep credentials.
+const ALWAYS_DENIED: [&str; 2] = ["10.0.2.0/24", "169.254.0.0/16"];
 
 /// The folders that go into the machine, and what is to be said of each.
 pub(super) struct Luggage {
@@ -122,7 +122,7 @@ fn network(told: &UserNetwork) -> Network {
     Network {
         address: ADDRESS.to_owned(),
         gateway: GATEWAY,
-        dns: if told.dns.is_empty() { vec![DNS] } else { told.dns.clone() },
+        dns: told.dns.clone(),
         deny: ALWAYS_DENIED.iter().map(|it| (*it).to_owned()).chain(told.deny.iter().cloned()).collect(),
     }
 }
