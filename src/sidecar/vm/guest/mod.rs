@@ -21,7 +21,7 @@ mod system;
 mod trace;
 mod workload;
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ use doors::Doors;
 use error::{GuestError, doing};
 use fence::Fence;
 use port::Port;
+use root::Entered;
 use trace::Trace;
 use workload::Workload;
 
@@ -134,12 +135,12 @@ async fn build(
 ) -> Result<(), GuestError> {
     check(setup)?;
     system::tell(setup)?;
-    let program = inside.enter().await?;
+    let root = inside.enter().await?;
     trace.done("root");
     inside.connect(setup).await?;
     trace.done("network");
     system::people(setup)?;
-    let command = inside.place(&program, setup)?;
+    let command = inside.place(root.as_ref(), setup)?;
     for folder in folders(setup) {
         folders::bring(link, folder).await?;
         inside.hand_over(folder, setup)?;
@@ -155,6 +156,9 @@ async fn build(
     trace.done("running");
     let end = workload.end(control.asked(), Duration::from_secs(setup.grace)).await?;
     drop(doors);
+    if let Some(root) = root {
+        root.is_written().await?;
+    }
     control.done(end).await?;
     trace.done("done");
     for folder in folders(setup).filter(|folder| folder.writable) {
@@ -187,16 +191,16 @@ fn check(setup: &Setup) -> Result<(), GuestError> {
 }
 
 impl Inside {
-    /// Goes to the root that the workload will have; gives this program.
-    async fn enter(self) -> Result<Option<OwnedFd>, GuestError> {
+    /// Goes to the root that the workload will have; gives what is kept of before.
+    async fn enter(self) -> Result<Option<Entered>, GuestError> {
         match self {
             Self::Krun => Ok(None),
             Self::Machine => {
-                let program = root::enter().await?;
+                let entered = root::enter().await?;
                 root::furnish()?;
                 // Neither does anything in it become root.
                 set_no_new_privs(true).map_err(doing("giving up new rights"))?;
-                Ok(Some(program))
+                Ok(Some(entered))
             }
         }
     }
@@ -214,7 +218,7 @@ impl Inside {
     }
 
     /// Makes the folders that a task has, and puts this program there; gives its path.
-    fn place(self, program: &Option<OwnedFd>, setup: &Setup) -> Result<String, GuestError> {
+    fn place(self, root: Option<&Entered>, setup: &Setup) -> Result<String, GuestError> {
         let alloc = Path::new(ALLOC);
         let bin = alloc.join(runner::BIN);
         for dir in [alloc, Path::new("/local"), Path::new("/secrets"), &alloc.join("data"), &alloc.join("tmp")] {
@@ -222,8 +226,8 @@ impl Inside {
         }
         std::fs::create_dir_all(&bin).map_err(doing("making /alloc/bin"))?;
         let program_at: PathBuf = bin.join("albatros");
-        match program {
-            Some(program) => {
+        match root {
+            Some(Entered { program, .. }) => {
                 root::memory("/secrets", &format!("mode=0700,uid={},gid={}", setup.uid, setup.gid))?;
                 root::show(program, &program_at)?;
             }

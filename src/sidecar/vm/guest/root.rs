@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, makedev, mknodat, open, syncfs};
 use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MoveMountFlags, OpenTreeFlags, mount, mount_bind, mount_move, mount_remount, move_mount, open_tree,
@@ -22,19 +22,40 @@ use super::kernel::{entry_where, wait_for};
 const PROGRAM: &str = "/init";
 const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV);
 
+/// What is kept of before the root.
+pub(super) struct Entered {
+    /// This program.
+    pub(super) program: OwnedFd,
+    disk: OwnedFd,
+}
+
+impl Entered {
+    /// Whether all that was written since then is on the machine's disk. What the kernel writes later than the script did
+    /// fails where no process hears of it: this does.
+    pub(super) async fn is_written(self) -> Result<(), GuestError> {
+        let synced = tokio::task::spawn_blocking(move || syncfs(&self.disk)).await;
+        synced.map_err(|_ended| Errno::IO).flatten().map_err(doing("writing to the run's disk"))
+    }
+}
+
 /// Puts the root together and goes there. What the machine was started from cannot be reached by any name afterwards.
-/// Gives this program, to be shown in the new root.
-pub(super) async fn enter() -> Result<OwnedFd, GuestError> {
+/// Gives this program, to be shown in the new root, and the disk.
+pub(super) async fn enter() -> Result<Entered, GuestError> {
     let image = wait_for("disk named root", || disk("root")).await?;
     let own = wait_for("disk named scratch", || disk("scratch")).await?;
     for dir in ["/lower", "/scratch", "/root"] {
         create_dir_all(dir).map_err(doing(format!("making {dir}")))?;
     }
     mount(&image, "/lower", "squashfs", PLAIN | MountFlags::RDONLY, None).map_err(doing("mounting the image"))?;
-    mount(&own, "/scratch", "ext4", PLAIN | MountFlags::NOATIME, None).map_err(doing("mounting the run's own disk"))?;
+    // A disk that cannot be read or written ends the machine: a script is not to go on with half of its files.
+    let options = c"errors=panic";
+    mount(&own, "/scratch", "ext4", PLAIN | MountFlags::NOATIME, options)
+        .map_err(doing("mounting the run's own disk"))?;
     for dir in ["/scratch/upper", "/scratch/work"] {
         create_dir_all(dir).map_err(doing(format!("making {dir}")))?;
     }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let disk = open("/scratch", flags, Mode::empty()).map_err(doing("keeping the run's own disk"))?;
     let layers = c"lowerdir=/lower,upperdir=/scratch/upper,workdir=/scratch/work";
     mount("overlay", "/root", "overlay", PLAIN, layers).map_err(doing("mounting the root"))?;
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
@@ -43,7 +64,7 @@ pub(super) async fn enter() -> Result<OwnedFd, GuestError> {
     mount_move(".", "/").map_err(doing("moving the root"))?;
     chroot(".").map_err(doing("changing the root"))?;
     chdir("/").map_err(doing("going to the root"))?;
-    Ok(program)
+    Ok(Entered { program, disk })
 }
 
 fn disk(serial: &str) -> Option<String> {

@@ -27,6 +27,8 @@ const PROGRAM: &str = "qemu-system-x86_64";
 const OWN: &str = "/proc/self/exe";
 /// A sparse file system takes a moment.
 const DISK_WITHIN: Duration = Duration::from_secs(120);
+/// Free bytes to begin with: the disk is sparse, and what it takes later it takes from them.
+const FREE_LEAST: u64 = 256 << 20;
 /// Translated code, MiB; otherwise qemu takes an eighth of the node's memory for it.
 const TRANSLATED: u32 = 64;
 /// Where administrators' programs are, which a task's PATH may not name.
@@ -52,6 +54,12 @@ pub(super) enum QemuError {
     NoMke2fs,
     #[error("the machine's disk could not be made")]
     Disk(#[source] io::Error),
+    #[error(
+        "there are only {free} MiB free where the machine's disk is ({}), and it needs {} to begin with: remove what is \
+         not needed there (albatros vm image list), or name another folder with ALBATROS_VM_STORE", dir.display(),
+         FREE_LEAST >> 20
+    )]
+    Full { dir: PathBuf, free: u64 },
     #[error("the machine's disk could not be made: {0}")]
     Mke2fs(String),
     #[error("{} cannot be opened", .0.display())]
@@ -92,6 +100,11 @@ pub(super) fn on_path(path: &OsString, name: &str) -> Option<PathBuf> {
 /// Makes the machine's own disk in the run's folder: sparse, so that it takes what is written to it and no more than `size`.
 pub(super) async fn scratch(run: &Run, size: u64, path: &OsString) -> Result<(), QemuError> {
     let mke2fs = on_path(path, "mke2fs").ok_or(QemuError::NoMke2fs)?;
+    let space = rustix::fs::statvfs(run.dir()).map_err(|error| QemuError::Disk(error.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < FREE_LEAST {
+        return Err(QemuError::Full { dir: run.dir().to_owned(), free: free >> 20 });
+    }
     let file = run.file("scratch.ext4");
     private(&file).and_then(|file| file.set_len(size)).map_err(QemuError::Disk)?;
     let mut command = Command::new(mke2fs);
@@ -176,7 +189,9 @@ fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: A
     for (number, name, options) in [(root, "root", "read-only=on"), (scratch, "scratch", "cache=unsafe,discard=unmap")]
     {
         add("-add-fd", format!("fd={number},set={number}"));
-        let file = format!("file=/dev/fdset/{number},file.locking=off,format=raw,if=none");
+        // Without that a machine whose node's disk is full is halted, and nobody is there to let it go on.
+        let errors = "werror=report,rerror=report";
+        let file = format!("file=/dev/fdset/{number},file.locking=off,format=raw,if=none,{errors}");
         add("-drive", format!("id={name},{file},{options}"));
         add("-device", format!("virtio-blk-device,drive={name},serial={name}"));
     }
@@ -222,7 +237,12 @@ mod tests {
     fn a_machine_has_no_network_unless_it_is_asked_for_and_never_writes_its_image() {
         let line = args(&parts(false), [3, 4, 5, 6, 7], Accel::Tcg).join(" ");
         assert!(!line.contains("net"), "{line}");
-        assert!(line.contains("id=root,file=/dev/fdset/5,file.locking=off,format=raw,if=none,read-only=on"), "{line}");
+        assert!(
+            line.contains(
+                "id=root,file=/dev/fdset/5,file.locking=off,format=raw,if=none,werror=report,rerror=report,read-only=on"
+            ),
+            "{line}"
+        );
         assert!(line.contains("-nodefaults -no-user-config -no-reboot"), "{line}");
         assert!(args(&parts(true), [3, 4, 5, 6, 7], Accel::Kvm).join(" ").contains("-netdev user,"));
     }
