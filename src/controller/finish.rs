@@ -57,7 +57,7 @@ pub(super) async fn finish(Script(app): Script, headers: HeaderMap, body: Body) 
         return Err(Refusal::gone());
     }
     if in_machine {
-        app.reports.machine(Machine::Ended);
+        app.reports.machine(Machine::Ended { exit_code: Some(exit_code) });
     }
     app.events.add("albatros.finished", "{}");
     app.jobs.close();

@@ -44,5 +44,5 @@ pub(crate) async fn of_open(
 }
 
 fn by_record(snapshot: &Snapshot, record: &Record) -> Verdict {
-    Machine::judge(record.machine.as_ref(), judge(snapshot, record.stop.as_ref()))
+    Machine::judge(record.machine.as_ref(), record.stop.is_some(), judge(snapshot, record.stop.as_ref()))
 }

@@ -84,7 +84,7 @@ impl Report {
         let trouble = self.trouble.map(|text| clean(&text, TEXT_LIMIT, |_| false));
         let machine = self.machine.map(|machine| match machine {
             Machine::Failed { why } => Machine::Failed { why: clean(&why, TEXT_LIMIT, |_| false) },
-            told @ (Machine::Running | Machine::Ended) => told,
+            told @ (Machine::Running | Machine::Ended { .. }) => told,
         });
         Self { summary: clean(&self.summary, SUMMARY_LIMIT, |c| matches!(c, '\n' | '\t')), tests, trouble, machine }
     }

@@ -62,7 +62,7 @@ fn told(record: &Record) -> Told<'_> {
 
 impl Reading {
     fn of(snapshot: &Snapshot, (stop, machine): Told<'_>) -> Self {
-        Self { verdict: Machine::judge(machine, judge(snapshot, stop)), times: Times::of(snapshot) }
+        Self { verdict: Machine::judge(machine, stop.is_some(), judge(snapshot, stop)), times: Times::of(snapshot) }
     }
 }
 

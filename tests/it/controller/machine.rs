@@ -20,7 +20,7 @@ async fn serve_knows_of_a_machine_before_it_is_started_and_of_its_end_before_the
     let finished = host.finish_machine(0, Some(&key("a")), Some("the workspace did not come back")).await.unwrap();
     assert_eq!(finished.trouble.as_deref(), Some("the workspace did not come back"));
     let last = serve.reports().pop().unwrap().1;
-    assert_eq!((last.machine, last.trouble), (Some(Machine::Ended), finished.trouble));
+    assert_eq!((last.machine, last.trouble), (Some(Machine::Ended { exit_code: Some(0) }), finished.trouble));
 }
 
 #[tokio::test(start_paused = true)]

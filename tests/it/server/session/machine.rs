@@ -30,6 +30,13 @@ async fn a_machine_that_was_lost_is_no_failure_of_the_script() {
 }
 
 #[tokio::test]
+async fn a_host_that_was_killed_while_artifacts_were_being_kept_is_no_failure_of_the_script() {
+    let (state, sentence) = ends(&json!({"is": "ended", "exit_code": 0}), 137).await;
+    assert_eq!(state, "error", "{sentence}");
+    assert!(sentence.contains("the machine's host was lost"), "{sentence}");
+}
+
+#[tokio::test]
 async fn why_a_machine_has_failed_is_told_and_obeyed_by_no_terminal() {
     let (state, sentence) = ends(&json!({"is": "failed", "why": "its kernel was\u{1b}[31m not up"}), 125).await;
     assert_eq!(state, "error", "{sentence}");
@@ -41,6 +48,8 @@ async fn what_a_script_has_ended_with_in_its_machine_stays_its_own() {
     let (state, sentence) = ends(&json!({"is": "ended"}), 3).await;
     assert_eq!(state, "failure", "{sentence}");
     assert!(sentence.starts_with("Failed with exit 3"), "{sentence}");
+    let (state, sentence) = ends(&json!({"is": "ended", "exit_code": 3}), 3).await;
+    assert_eq!(state, "failure", "{sentence}");
     let (state, sentence) = ends(&json!({"is": "ended"}), 0).await;
     assert_eq!(state, "success", "{sentence}");
 }
