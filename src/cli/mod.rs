@@ -164,10 +164,15 @@ fn roles(role: impl Future<Output = Exit>) -> Exit {
     }
 }
 
-/// The same on one thread: a process for each build starts faster and stays small.
+/// The same on one thread: a process for each build starts faster and stays small. When its answer is there, what it has
+/// left to other threads is not waited for: who was told to stop is killed soon.
 fn in_build(role: impl Future<Output = Exit>) -> Exit {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(role),
+        Ok(runtime) => {
+            let exit = runtime.block_on(role);
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => complain(&error, Exit::Infra),
     }
 }

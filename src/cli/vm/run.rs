@@ -5,9 +5,8 @@ use std::ffi::OsString;
 use clap::Args;
 
 use crate::cli::exit::Exit;
-use crate::cli::{complain, in_build};
-use crate::sidecar::exec::NOT_PREPARED;
-use crate::sidecar::vm::host::{self, VmFlags, VmSettings};
+use crate::cli::in_build;
+use crate::sidecar::vm::host::{self, VmFlags};
 
 /// Each flag beats the variable that it names
 #[derive(Debug, Default, Args)]
@@ -102,9 +101,7 @@ impl RunArgs {
     /// Runs a build's `.albatros` in a machine; the exit code is the script's, 125 where the machine was lost or could
     /// not be made.
     pub(crate) fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
-        match VmSettings::read(&self.into(), vars) {
-            Ok(settings) => in_build(async { Exit::Code(host::run(settings).await) }),
-            Err(error) => complain(&error, Exit::Code(NOT_PREPARED)),
-        }
+        let (flags, vars) = (VmFlags::from(self), vars.into_iter().collect());
+        in_build(async { Exit::Code(host::run(&flags, vars).await) })
     }
 }

@@ -27,6 +27,11 @@ impl Told {
         self.0.as_ref().map(|(group, _)| group)
     }
 
+    /// The same, to be asked more.
+    pub(super) fn group_mut(&mut self) -> Option<&mut Group> {
+        self.0.as_mut().map(|(group, _)| group)
+    }
+
     /// The script has ended in it: the exit code, when all that was to be kept is kept.
     pub(super) async fn ended(self, end: End, trouble: Option<String>, stops: &mut Stops) -> u8 {
         if let Some(trouble) = &trouble {

@@ -1,12 +1,12 @@
 //! The task's process: one run of a machine.
 //!
 //! ```text
-//! settings ─▶ group or checkout ─▶ controller: it runs ─▶ image, initrd ─▶ folder, disk ─▶ engine ═▶ session
+//! group ─▶ controller: it runs ─▶ settings ─▶ job or checkout ─▶ image, initrd ─▶ folder, disk ─▶ engine ═▶ session
 //!                 exit code ◀─ finish ◀─ machine ended ◀─ folders back ◀─ done ─────────────────────────┘
 //! ```
 //! | file | what it is |
 //! |---|---|
-//! | `settings`, `share` | what is told, and how much of the node a machine gets |
+//! | `settings`, `share`, `resolvers` | what is told, and what of the node a machine gets |
 //! | `runs` | a run's folder, and what dead runs have left |
 //! | `engine`, `qemu`, `krun`, `kvm`, `account`, `keep` | what runs a machine, as whom, and that it ends with us |
 //! | `machine`, `console` | one that was started |
@@ -33,15 +33,16 @@ mod settings;
 mod setup;
 mod share;
 
+use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::image::{Image, ImageError, Making, Sought, Store};
 use crate::domain::secret::Secret;
-use crate::sidecar::exec::{self, Group, GroupError, NOT_PREPARED};
+use crate::sidecar::exec::{self, ExecSettings, Group, GroupError, NOT_PREPARED};
 use crate::sidecar::pack::PackError;
 use crate::sidecar::stops::{Stops, after_signal};
 use crate::sidecar::{checkout, reasons, say};
@@ -85,28 +86,24 @@ enum VmError {
     Luggage(#[from] PackError),
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error("its image was not there within {} s, which is all that a machine may live", .0.as_secs())]
+    Life(Duration),
+    #[error(transparent)]
+    Settings(#[from] VmSettingsError),
     #[error("stopped before the machine was started")]
     Stopped(i32),
 }
 
-/// Runs a build in a machine of its own; the answer is the process's exit code.
-pub async fn run(settings: VmSettings) -> u8 {
+/// Runs a build in a machine of its own, as it was typed and as its task's environment says; the answer is the process's
+/// exit code.
+pub async fn run(flags: &VmFlags, vars: Vec<(OsString, OsString)>) -> u8 {
     // Where the system does not know that, the machine is between us and the script all the same.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    let begun = async {
-        let mut stops = Stops::listen().map_err(VmError::Signals)?;
-        let group = stoppable(&mut stops, prepared(&settings)).await?;
-        Ok::<_, VmError>((stops, group))
-    };
-    let (mut stops, group) = match begun.await {
+    let (mut stops, mut told) = match begin(&vars).await {
         Ok(begun) => begun,
         Err(error) => return failed(&error),
     };
-    let told = match stoppable(&mut stops, Told::begin(group)).await {
-        Ok(told) => told,
-        Err(error) => return failed(&error),
-    };
-    match steps(&settings, told.group(), &mut stops).await {
+    match steps(flags, vars, &mut told, &mut stops).await {
         Ok(Ending::Done(end, trouble)) => told.ended(end, trouble, &mut stops).await,
         Ok(Ending::Stopped(signal)) => {
             told.failed("it was stopped, and its machine with it").await;
@@ -124,6 +121,15 @@ pub async fn run(settings: VmSettings) -> u8 {
             code
         }
     }
+}
+
+/// Declares the build's machine before anything of it can fail.
+async fn begin(vars: &[(OsString, OsString)]) -> Result<(Stops, Told), VmError> {
+    let exec = ExecSettings::read(vars.iter().cloned()).map_err(VmSettingsError::from)?;
+    let mut stops = Stops::listen().map_err(VmError::Signals)?;
+    let group = stoppable(&mut stops, Group::outside(&exec)).await?;
+    let told = stoppable(&mut stops, Told::begin(group)).await?;
+    Ok((stops, told))
 }
 
 fn failed(error: &VmError) -> u8 {
@@ -144,29 +150,32 @@ where
     }
 }
 
-/// The group around the script; without one its workspace is made here, where the network is.
-async fn prepared(settings: &VmSettings) -> Result<Option<Group>, VmError> {
-    let group = Group::outside(&settings.exec).await?;
+/// What the group's build is to do; without one its workspace is made here, where the network is.
+async fn prepare(settings: &VmSettings, group: Option<&mut Group>) -> Result<(), VmError> {
     match group {
-        Some(mut group) => {
-            group.take_job().await?;
-            Ok(Some(group))
-        }
-        None => {
-            checkout::make(&settings.exec.plan()).await?;
-            Ok(None)
-        }
+        Some(group) => Ok(group.take_job().await?),
+        None => checkout::make(&settings.exec.plan()).await.map(drop).map_err(VmError::from),
     }
 }
 
-async fn steps(settings: &VmSettings, group: Option<&Group>, stops: &mut Stops) -> Result<Ending, VmError> {
+async fn steps(
+    flags: &VmFlags,
+    vars: Vec<(OsString, OsString)>,
+    told: &mut Told,
+    stops: &mut Stops,
+) -> Result<Ending, VmError> {
+    let settings = &VmSettings::read(flags, vars)?;
     let end = Instant::now() + settings.life;
+    stoppable(stops, prepare(settings, told.group_mut())).await?;
+    let group = told.group();
     let engine = engine::choose(settings)?;
     let run = |error| VmError::Run(settings.store.display().to_string(), error);
     let (store, image) = match engine {
         engine::Engine::Qemu(_) => {
             let store = Store::open(&settings.store)?;
-            let image = stoppable(stops, image(settings, &store)).await?;
+            let late = |_elapsed| VmError::Life(settings.life);
+            let image = async { timeout_at(end, image(settings, &store)).await.map_err(late)? };
+            let image = stoppable(stops, image).await?;
             (Some(store), Some(image))
         }
         engine::Engine::Krun => (None, None),

@@ -96,19 +96,24 @@ fn is_still_there(open: &File, path: &Path) -> Result<bool, ImageError> {
     Ok(there.is_some_and(|there| (there.dev(), there.ino()) == (mine.dev(), mine.ino())))
 }
 
+/// Locks a file alone; none where somebody else has it, or has just taken it away.
+pub(super) fn try_alone(path: &Path) -> Result<Option<File>, ImageError> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(failed(path, "opened"))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(is_still_there(&file, path)?.then_some(file)),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(None),
+        Err(error) => Err(ImageError::file(path, "locked", error)),
+    }
+}
+
 /// Locks a file alone, within `limit`; none if that is over.
 pub(super) fn wait_for(path: &Path, limit: Duration) -> Result<Option<File>, ImageError> {
     let mut waited = Duration::ZERO;
     loop {
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
-        let file = file.map_err(failed(path, "opened"))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) if is_still_there(&file, path)? => return Ok(Some(file)),
-            Ok(()) | Err(Errno::WOULDBLOCK | Errno::INTR) => {}
-            Err(error) => return Err(ImageError::file(path, "locked", error)),
-        }
-        if waited >= limit {
-            return Ok(None);
+        let locked = try_alone(path)?;
+        if locked.is_some() || waited >= limit {
+            return Ok(locked);
         }
         std::thread::sleep(LOCK_EVERY);
         waited += LOCK_EVERY;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep};
 
 use super::super::card::{FORMAT, ImageCard};
 use super::super::error::{ImageError, failed};
@@ -13,11 +14,12 @@ use super::super::kernel::Sought;
 use super::super::layers;
 use super::super::source::{Parts, Source};
 use super::super::stored::Image;
-use super::folder::wait_for;
+use super::folder::try_alone;
 use super::{Draft, Store, digest_of};
 
 /// Somebody else's making of the same image is waited for as long as a large one takes.
 const OTHERS: Duration = Duration::from_secs(3600);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Who is told how far the making is, a line each time.
 pub type Told = Arc<dyn Fn(&str) + Send + Sync>;
@@ -62,15 +64,17 @@ impl Store {
             )));
         }
         let lock = self.folder.dir.join("pulls").join(hex::encode(Sha256::digest(Source::name_in(reference))));
-        let store = self.clone();
-        let name = reference.to_owned();
-        let waited = move || {
-            let slow = || ImageError::Slow(name.clone());
-            let locked = wait_for(&lock, OTHERS)?.ok_or_else(slow)?;
-            Ok((locked, lock, store.find(&name)?))
+        // Whoever waits may be told to stop: no thread is to be left waiting.
+        let end = Instant::now() + OTHERS;
+        let _locked = loop {
+            match try_alone(&lock)? {
+                Some(locked) => break locked,
+                None if Instant::now() >= end => return Err(ImageError::Slow(reference.to_owned())),
+                None => sleep(LOOK_EVERY).await,
+            }
         };
-        let (_locked, lock, found) = blocking(waited).await?;
-        let image = match found {
+        let (store, name) = (self.clone(), reference.to_owned());
+        let image = match blocking(move || store.find(&name)).await? {
             Some(image) => Ok(image),
             None => self.build(&source, making).await,
         };
