@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_route::route::RouteType;
+use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -10,6 +10,8 @@ use super::error::{GuestError, doing};
 use super::kernel::wait_for;
 use crate::domain::vm::Network;
 
+/// The kernel's own table of its addresses, which it asks first.
+const LOCAL: u32 = 255;
 /// Where the kernel lists its interfaces.
 const INTERFACES: &str = "/sys/class/net";
 
@@ -45,7 +47,25 @@ async fn outward(handle: &Handle, network: &Network) -> Result<(), GuestError> {
     let route = RouteMessageBuilder::<IpAddr>::new().destination_prefix(any, 0).map_err(wrong)?;
     // The gateway itself may be denied; it is still the next hop.
     let route = route.gateway(network.gateway).map_err(wrong)?.output_interface(card).onlink().build();
-    handle.route().add(route).execute().await.map_err(failed("the way out"))
+    handle.route().add(route).execute().await.map_err(failed("the way out"))?;
+    // Only now: nobody's next hop can be an address of one's own.
+    for denied in &network.deny {
+        let (address, length) = cidr(denied).ok_or(GuestError::Setup("an address that is denied"))?;
+        if address.is_ipv4() {
+            keep_in(handle, (address, length), card).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What goes there is taken for the machine's own, and stays in it. A socket that is bound to the card passes by every
+/// route that refuses, since the kernel takes what it has no route to for something on the wire; not by this one.
+async fn keep_in(handle: &Handle, (address, length): (IpAddr, u8), card: u32) -> Result<(), GuestError> {
+    let wrong = |_error| GuestError::Setup("an address that is denied");
+    let route = RouteMessageBuilder::<IpAddr>::new().destination_prefix(address, length).map_err(wrong)?;
+    let route = route.kind(RouteType::Local).scope(RouteScope::Host).table_id(LOCAL).output_interface(card).build();
+    let added = handle.route().add(route).execute().await;
+    added.map_err(|source| GuestError::Network { doing: "what is denied", source })
 }
 
 /// What goes there is refused by the machine's own kernel.
