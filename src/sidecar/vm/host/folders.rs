@@ -1,7 +1,9 @@
 //! Folders of this node on their way into a machine, and back.
 
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +36,18 @@ pub(super) enum FolderError {
     Place(#[source] io::Error),
 }
 
+/// Why a folder cannot go in.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LuggageError {
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    #[error(
+        "{} is where another file system begins, so that another folder cannot take its place when the script has ended: \
+         mount a folder in it, or without :rw", .0.display()
+    )]
+    Mounted(PathBuf),
+}
+
 /// One that goes in, and may come back.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -47,7 +61,10 @@ pub(super) struct Folder {
 
 impl Folder {
     /// All of a folder.
-    pub(super) fn whole(id: &str, from: &Path, back: bool, limits: Limits) -> Result<Self, PackError> {
+    pub(super) fn whole(id: &str, from: &Path, back: bool, limits: Limits) -> Result<Self, LuggageError> {
+        if back && is_mount_point(from) {
+            return Err(LuggageError::Mounted(from.to_owned()));
+        }
         let files = Selection::beneath(from, &[PathBuf::new()], limits)?.into_archive();
         Ok(Self { id: id.to_owned(), files, back: back.then(|| from.to_owned()) })
     }
@@ -92,10 +109,29 @@ pub(super) async fn take(mut from: Stream, place: &Path, limits: Limits) -> Resu
         }
     }
     let packed = incoming.finish(None, None).await?;
-    let mode = std::fs::metadata(place).map(|old| old.permissions());
-    mode.and_then(|mode| std::fs::set_permissions(&into, mode)).map_err(FolderError::Place)?;
+    as_it_was(place, &into).map_err(FolderError::Place)?;
     exchange(&into, place).map_err(FolderError::Place)?;
     Ok(packed)
+}
+
+/// Whose the old one was is whose the new one is, and who else may look into it. Nothing else of its mode: what a script
+/// has made is to get no other group or user for that.
+fn as_it_was(old: &Path, new: &Path) -> io::Result<()> {
+    let (was, is) = (std::fs::metadata(old)?, std::fs::metadata(new)?);
+    if (was.uid(), was.gid()) != (is.uid(), is.gid()) {
+        chown(new, Some(was.uid()), Some(was.gid()))?;
+    }
+    std::fs::set_permissions(new, Permissions::from_mode(was.mode() & 0o777))
+}
+
+/// Whether another file system begins there: it cannot be exchanged for a folder of the one above.
+fn is_mount_point(folder: &Path) -> bool {
+    let device = |path: &Path| std::fs::metadata(path).map(|data| data.dev());
+    match (device(folder), device(&folder.join(".."))) {
+        (Ok(own), Ok(above)) => own != above,
+        // It is told where it is read.
+        (Err(_), _) | (_, Err(_)) => false,
+    }
 }
 
 /// Puts a folder where another one is, at once and without following a link; the other one goes with the draft.
@@ -110,5 +146,30 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
             std::fs::rename(new, old)
         }
         exchanged => exchanged.map_err(io::Error::from),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_a_file_system_does_not_come_back_and_is_refused_before() {
+        let refused = Folder::whole("m0", Path::new("/proc"), true, Limits::default());
+        assert!(matches!(refused, Err(LuggageError::Mounted(_))), "{refused:?}");
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::whole("m0", dir.path(), true, Limits::default()).unwrap();
+        assert_eq!(folder.back.as_deref(), Some(dir.path()));
+    }
+
+    #[test]
+    fn what_comes_back_has_the_rights_of_what_was_there_and_no_set_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (dir.path().join("old"), dir.path().join("new"));
+        std::fs::create_dir(&old).unwrap();
+        std::fs::create_dir(&new).unwrap();
+        std::fs::set_permissions(&old, Permissions::from_mode(0o2751)).unwrap();
+        as_it_was(&old, &new).unwrap();
+        assert_eq!(std::fs::metadata(&new).unwrap().mode() & 0o7777, 0o751);
     }
 }

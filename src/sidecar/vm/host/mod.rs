@@ -43,12 +43,12 @@ use tokio::time::{Instant, timeout_at};
 use super::image::{Image, ImageError, Making, Sought, Store};
 use crate::domain::secret::Secret;
 use crate::sidecar::exec::{self, ExecSettings, Group, GroupError, NOT_PREPARED};
-use crate::sidecar::pack::PackError;
 use crate::sidecar::stops::{Stops, after_signal};
 use crate::sidecar::{checkout, reasons, say};
 use door::Door;
 use ending::Told;
 use engine::EngineError;
+use folders::LuggageError;
 use runs::Run;
 use session::{Ending, Plan};
 use setup::Luggage;
@@ -82,8 +82,8 @@ enum VmError {
     Door(#[source] std::io::Error),
     #[error("the socket of the service could not be made in NOMAD_ALLOC_DIR")]
     Service(#[source] std::io::Error),
-    #[error("what goes into the machine cannot be read")]
-    Luggage(#[from] PackError),
+    #[error("what goes into the machine cannot be taken")]
+    Luggage(#[from] LuggageError),
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("its image was not there within {} s, which is all that a machine may live", .0.as_secs())]

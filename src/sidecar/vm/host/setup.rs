@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
-use super::folders::Folder;
+use super::folders::{Folder, LuggageError};
 use super::settings::{UserNetwork, VmSettings};
 use crate::domain::vm::{Mount, Network, Setup};
 use crate::sidecar::exec::Group;
-use crate::sidecar::pack::{Limits, Links, PackError, Selection};
+use crate::sidecar::pack::{Limits, Links, Selection};
 
 /// The workload's user and group.
 const WORKLOAD: u32 = 1000;
@@ -37,7 +37,7 @@ pub(super) struct Luggage {
 
 impl Luggage {
     /// Everything that goes in.
-    pub(super) fn pack(settings: &VmSettings, group: Option<&Group>) -> Result<Self, PackError> {
+    pub(super) fn pack(settings: &VmSettings, group: Option<&Group>) -> Result<Self, LuggageError> {
         let limits = limits(settings);
         let back = settings.workspace_out;
         let mut folders = vec![Folder::whole(WORKSPACE, &settings.exec.workspace(), back, limits)?];
