@@ -71,8 +71,7 @@ async fn a_user_network_leads_out_and_not_to_the_nodes_loopback() {
     let Some(node) = Node::begin("vm: user network").await else { return };
     let Some(_address) = Address::add("vm: user network") else { return };
     let (outside, inside) = (server(ELSEWHERE).await, server("127.0.0.1").await);
-    let servers =
-        [(ELSEWHERE, outside), ("10.0.2.2", inside), ("10.0.2.3", inside), ("169.254.169.254", inside)];
+    let servers = [(ELSEWHERE, outside), ("10.0.2.2", inside), ("10.0.2.3", inside), ("169.254.169.254", inside)];
     let script = format!("{}cat /etc/resolv.conf | grep nameserver\n", asks(&servers));
     let build = node.build(&script).flags(&["--network", "user", "--dns", "198.51.100.9"]);
     let ended = build.run().await;

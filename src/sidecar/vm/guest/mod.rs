@@ -193,13 +193,13 @@ fn check(setup: &Setup) -> Result<(), GuestError> {
 impl Inside {
     /// Goes to the root that the workload will have; gives what is kept of before.
     async fn enter(self) -> Result<Option<Entered>, GuestError> {
+        // Nothing in it becomes root.
+        set_no_new_privs(true).map_err(doing("giving up new rights"))?;
         match self {
             Self::Krun => Ok(None),
             Self::Machine => {
                 let entered = root::enter().await?;
                 root::furnish()?;
-                // Neither does anything in it become root.
-                set_no_new_privs(true).map_err(doing("giving up new rights"))?;
                 Ok(Some(entered))
             }
         }

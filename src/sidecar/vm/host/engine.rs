@@ -67,12 +67,8 @@ pub(super) fn choose(settings: &VmSettings) -> Result<Engine, EngineError> {
     match settings.engine {
         EngineChoice::Krun if krun::find(&settings.path).is_none() => Err(KrunError::Missing.into()),
         EngineChoice::Krun => Ok(Engine::Krun),
-        EngineChoice::Qemu => Ok(Engine::Qemu(qemu::find(&settings.path)?)),
-        EngineChoice::Auto => match qemu::find(&settings.path) {
-            Ok(program) => Ok(Engine::Qemu(program)),
-            Err(_) if krun::find(&settings.path).is_some() => Ok(Engine::Krun),
-            Err(error) => Err(error.into()),
-        },
+        // krun keeps what it runs in other bounds: nobody gets that without having asked for it.
+        EngineChoice::Qemu | EngineChoice::Auto => Ok(Engine::Qemu(qemu::find(&settings.path)?)),
     }
 }
 
@@ -95,7 +91,7 @@ impl Start<'_> {
         match engine {
             Engine::Qemu(program) => self.qemu(program.clone(), plan, end, stops).await,
             Engine::Krun => {
-                let mut machine = krun::start(self.settings, &self.program(), self.run)?;
+                let mut machine = krun::start(self.settings, self.run)?;
                 let ending = self.drive(&mut machine, plan, (BOOT_BY_TCG, end), stops).await;
                 krun::remove(self.run.dir()).await;
                 Ok(ending)

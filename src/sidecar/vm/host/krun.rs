@@ -21,6 +21,8 @@ use super::settings::VmSettings;
 /// Where the program is in the container.
 const GUEST: &str = "/.albatros";
 
+/// Where anything can be written in it.
+const WRITTEN: [&str; 4] = ["/alloc", "/local", "/secrets", "/tmp"];
 /// In a run's folder: which podman has its container.
 const MARK: &str = "podman";
 /// podman waits for nobody's end.
@@ -31,6 +33,10 @@ const REMOVED_WITHIN: Duration = Duration::from_secs(30);
 pub(super) enum KrunError {
     #[error("podman and crun with krun are not installed on this node (Fedora: dnf install podman crun-krun)")]
     Missing,
+    #[error(
+        "this program's file cannot be found, which the container is to have: was it replaced? Name its folder with --bin-from DIR"
+    )]
+    Program,
     #[error("podman could not be started")]
     Start(#[source] io::Error),
 }
@@ -42,8 +48,9 @@ pub(super) fn find(path: &OsString) -> Option<PathBuf> {
 }
 
 /// Starts a machine.
-pub(super) fn start(settings: &VmSettings, program: &Path, run: &Run) -> Result<Machine, KrunError> {
+pub(super) fn start(settings: &VmSettings, run: &Run) -> Result<Machine, KrunError> {
     let podman = find(&settings.path).ok_or(KrunError::Missing)?;
+    let program = program(settings.bin_from.as_deref())?;
     // By that the container is found again by whoever removes it.
     std::fs::write(run.file(MARK), podman.as_os_str().as_encoded_bytes()).map_err(KrunError::Start)?;
     let mut command = Command::new("/proc/self/exe");
@@ -54,7 +61,13 @@ pub(super) fn start(settings: &VmSettings, program: &Path, run: &Run) -> Result<
     command.arg("--network").arg(if settings.network.is_some() { "slirp4netns" } else { "none" });
     command.arg("--annotation").arg(format!("krun.cpus={}", settings.cpus));
     command.arg("--annotation").arg(format!("krun.ram_mib={}", settings.memory));
-    command.arg("--volume").arg(volume(program)).args(["--user", "0:0", "--entrypoint", GUEST]);
+    command.arg("--volume").arg(volume(&program)).args(["--security-opt", "no-new-privileges"]);
+    // What the script writes is bounded by the machine's disk, and is memory.
+    command.args(["--read-only", "--read-only-tmpfs=false"]);
+    for dir in WRITTEN {
+        command.arg("--tmpfs").arg(format!("{dir}:rw,nodev,nosuid,exec,size={}", settings.disk / WRITTEN.len() as u64));
+    }
+    command.args(["--user", "0:0", "--entrypoint", GUEST]);
     command.args(["--", settings.image.as_str(), "vm", "guest", "--inside", "krun"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().map_err(KrunError::Start)?;
@@ -78,6 +91,15 @@ pub(super) async fn remove(run: &Path) {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     // One that is left is podman's to clean up.
     let _ = timeout(REMOVED_WITHIN, command.status()).await;
+}
+
+/// By a path that podman finds too, for which `/proc/self` is podman.
+fn program(bin_from: Option<&Path>) -> Result<PathBuf, KrunError> {
+    if let Some(dir) = bin_from {
+        return Ok(dir.join("albatros"));
+    }
+    let own = std::env::current_exe().map_err(KrunError::Start)?;
+    if own.is_file() { Ok(own) } else { Err(KrunError::Program) }
 }
 
 fn volume(program: &Path) -> OsString {
