@@ -157,7 +157,7 @@ async fn build(
     let end = workload.end(control.asked(), Duration::from_secs(setup.grace)).await?;
     drop(doors);
     if let Some(root) = root {
-        root.is_written().await?;
+        root.written().await?;
     }
     control.done(end).await?;
     trace.done("done");

@@ -30,9 +30,9 @@ pub(super) struct Entered {
 }
 
 impl Entered {
-    /// Whether all that was written since then is on the machine's disk. What the kernel writes later than the script did
+    /// Waits until all that was written since then is on the machine's disk. What the kernel writes later than the script did
     /// fails where no process hears of it: this does.
-    pub(super) async fn is_written(self) -> Result<(), GuestError> {
+    pub(super) async fn written(self) -> Result<(), GuestError> {
         let synced = tokio::task::spawn_blocking(move || syncfs(&self.disk)).await;
         synced.map_err(|_ended| Errno::IO).flatten().map_err(doing("writing to the run's disk"))
     }
