@@ -76,7 +76,7 @@ pub(super) fn of(
 ) -> Setup {
     Setup {
         nonce: nonce.to_owned(),
-        now: u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default(),
+        now: now(),
         seed: seed.to_owned(),
         hostname: "albatros".to_owned(),
         uid: WORKLOAD,
@@ -89,6 +89,11 @@ pub(super) fn of(
         network: settings.network.as_ref().map(network),
         grace: settings.grace.as_secs(),
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
 }
 
 fn environment(

@@ -20,6 +20,7 @@ use super::door::Door;
 use super::folders::{self, Folder};
 use super::machine::Machine;
 use super::output::{self, Sink};
+use super::setup;
 use crate::domain::report::{TEXT_LIMIT, clipped};
 use crate::domain::vm::{Course, End, Handshake, Nonce, Setup, Taken, ToGuest};
 use crate::sidecar::pack::Limits;
@@ -239,7 +240,9 @@ impl Session<'_> {
         let Some(line) = line else { return Some(self.over("it has closed the stream of the handshake".to_owned())) };
         match self.handshake.take(&line) {
             Taken::Booted => {
-                let setup = ToGuest::Setup(Box::new(self.plan.setup.clone()));
+                // An engine that was given up has taken its time.
+                let setup = Setup { now: setup::now(), ..self.plan.setup.clone() };
+                let setup = ToGuest::Setup(Box::new(setup));
                 let told = self.words.as_ref().is_some_and(|words| words.try_send(setup).is_ok());
                 if !told {
                     return Some(self.over("it does not listen".to_owned()));
