@@ -223,8 +223,12 @@ impl Session<'_> {
         }
     }
 
-    /// The first stop is the script's; a second one, or one before there is a script, ends the machine.
+    /// The first stop is the script's, and whoever sends it again means the same. Another signal, or one before there is a
+    /// script, ends the machine.
     fn stop(&mut self, signal: i32) -> Option<Ending> {
+        if self.stopped.is_some_and(|(first, _)| first == signal) {
+            return None;
+        }
         let runs = self.handshake.course() == Course::Running;
         if let (true, None, Some(words)) = (runs, self.stopped, &self.words)
             && words.try_send(ToGuest::Stop { signal }).is_ok()

@@ -377,7 +377,7 @@ async fn a_folder_that_was_not_asked_for_is_refused() {
 }
 
 #[tokio::test]
-async fn the_first_stop_is_the_scripts_and_the_second_ends_the_machine() {
+async fn the_first_stop_is_the_scripts_and_another_signal_ends_the_machine() {
     let room = Room::new();
     let (hand, stops) = Stops::by_hand();
     let plan = plan(&room.workspace(), &room.output);
@@ -391,6 +391,7 @@ async fn the_first_stop_is_the_scripts_and_the_second_ends_the_machine() {
         hand.send(15).await.unwrap();
         let stop = guest.hear().await;
         assert_eq!((&stop["is"], &stop["signal"]), (&json!("stop"), &json!(15)));
+        hand.send(15).await.unwrap();
         hand.send(2).await.unwrap();
         guest.stays().await;
     });
