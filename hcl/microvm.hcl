@@ -60,13 +60,13 @@ variable "pull" {
 variable "network" {
   type        = string
   default     = "none"
-  description = "The network of the script: none, or user for what the node reaches, but for the node's own loopback."
+  description = "The network of the script: none, or user for what the node reaches, but for TCP to the node's own loopback."
 }
 
 variable "dns" {
   type        = string
   default     = ""
-  description = "With user: the resolvers of the script, separated by spaces; empty for those of the node."
+  description = "With user: the resolvers of the script, separated by spaces; empty for those of the node, unless all of them are at its loopback: then name some."
 }
 
 variable "deny" {
