@@ -54,7 +54,7 @@ pub(crate) struct Limits {
 pub(crate) enum Links {
     /// Surely to something that is packed beneath the same directory.
     Inside,
-    /// Anywhere: a link goes from one machine to another as it stands.
+    /// Anywhere: a folder goes whole from one machine to another, its links as they stand; named pipes and sockets stay.
     Anywhere,
 }
 

@@ -167,6 +167,8 @@ impl<F: FnMut(Entry) -> Result<(), PackError>> Walk<'_, F> {
                 (file, stat, None)
             }
             FileType::Symlink => (link(dir, name, &path, self.limits.links)?, seen, None),
+            // Nothing without the process that made it.
+            FileType::Fifo | FileType::Socket if self.limits.links == Links::Anywhere => return Ok(None),
             FileType::Fifo => return Err(PackError::refused(&path, Why::Fifo)),
             FileType::Socket => return Err(PackError::refused(&path, Why::Socket)),
             FileType::BlockDevice | FileType::CharacterDevice => return Err(PackError::refused(&path, Why::Device)),

@@ -62,12 +62,18 @@ async fn where_links_may_lead_anywhere_still_none_is_followed() {
     assert_eq!((below(target.path()).len(), below(outside.path()).len()), (0, 1));
 
     unpack(&archive(&[link]), target.path(), anywhere).await.unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(target.path().join("socket")).unwrap();
     assert_eq!(std::fs::read_link(target.path().join("out")).unwrap(), outside.path());
     let packed = pack(target.path(), &["."], anywhere).unwrap();
     let again = folder();
     unpack(&packed, again.path(), anywhere).await.unwrap();
-    assert_eq!(below(again.path()), [std::path::PathBuf::from("out")], "what it leads to stays where it is");
-    refused(pack(target.path(), &["."], SMALL), "out is a link that may lead outward");
+    assert_eq!(
+        below(again.path()),
+        [std::path::PathBuf::from("out")],
+        "what it leads to stays where it is, and so does a socket"
+    );
+    refused(pack(target.path(), &["out"], SMALL), "out is a link that may lead outward");
+    refused(pack(target.path(), &["socket"], SMALL), "socket is a socket");
 }
 
 #[tokio::test]
