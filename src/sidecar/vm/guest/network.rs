@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use rtnetlink::packet_route::route::{RouteScope, RouteType};
 use rtnetlink::{Handle, LinkUnspec, RouteMessageBuilder};
+use rustix::io::Errno;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{GuestError, doing};
@@ -64,8 +65,19 @@ async fn keep_in(handle: &Handle, (address, length): (IpAddr, u8), card: u32) ->
     let wrong = |_error| GuestError::Setup("an address that is denied");
     let route = RouteMessageBuilder::<IpAddr>::new().destination_prefix(address, length).map_err(wrong)?;
     let route = route.kind(RouteType::Local).scope(RouteScope::Host).table_id(LOCAL).output_interface(card).build();
-    let added = handle.route().add(route).execute().await;
-    added.map_err(|source| GuestError::Network { doing: "what is denied", source })
+    match handle.route().add(route).execute().await {
+        Ok(()) => Ok(()),
+        Err(error) if is_there(&error) => Ok(()),
+        Err(source) => Err(GuestError::Network { doing: "what is denied", source }),
+    }
+}
+
+/// A network may be denied twice, or be the machine's own anyway.
+fn is_there(error: &rtnetlink::Error) -> bool {
+    match error {
+        rtnetlink::Error::NetlinkError(told) => told.raw_code() == -Errno::EXIST.raw_os_error(),
+        _ => false,
+    }
 }
 
 /// What goes there is refused by the machine's own kernel.
@@ -75,6 +87,7 @@ async fn deny(handle: &Handle, address: IpAddr, length: u8) -> Result<(), GuestE
     let route = route.kind(RouteType::BlackHole).build();
     match handle.route().add(route).execute().await {
         Ok(()) => Ok(()),
+        Err(error) if is_there(&error) => Ok(()),
         // A kernel without IPv6 reaches nothing there.
         Err(_unknown) if address.is_ipv6() => Ok(()),
         Err(source) => Err(GuestError::Network { doing: "what is denied", source }),
@@ -106,7 +119,49 @@ fn cidr(text: &str) -> Option<(IpAddr, u8)> {
 
 #[cfg(test)]
 mod tests {
+    use nix::sched::{CloneFlags, unshare};
+
     use super::*;
+
+    /// Denies networks where nobody else's network is changed by that.
+    async fn deny_all(networks: &[&str]) -> Result<(), GuestError> {
+        let (connection, handle, _messages) = rtnetlink::new_connection().unwrap();
+        let _connection = AbortOnDropHandle::new(tokio::spawn(connection));
+        let lo = index_of_lo(&handle).await;
+        up(&handle, lo).await.unwrap();
+        for denied in networks {
+            let (address, length) = cidr(denied).unwrap();
+            deny(&handle, address, length).await?;
+        }
+        for denied in networks {
+            keep_in(&handle, cidr(denied).unwrap(), lo).await?;
+        }
+        Ok(())
+    }
+
+    /// Of a new network: it has no other interface, and /sys shows that of who has mounted it.
+    async fn index_of_lo(handle: &Handle) -> u32 {
+        use futures_util::TryStreamExt as _;
+        let mut links = handle.link().get().match_name("lo".to_owned()).execute();
+        links.try_next().await.unwrap().unwrap().header.index
+    }
+
+    #[test]
+    fn a_network_that_is_denied_twice_or_is_the_machines_own_is_denied() {
+        let denying = std::thread::spawn(|| {
+            // Only root has a network of this thread's own; without one nothing is tried.
+            if unshare(CloneFlags::CLONE_NEWNET).is_err() {
+                return None;
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let networks = ["169.254.0.0/16", "10.0.0.0/8", "169.254.0.0/16", "127.0.0.0/8", "10.0.0.0/8"];
+            Some(runtime.block_on(async { (deny_all(&networks).await, deny_all(&["10.0.0.1/8"]).await) }))
+        });
+        if let Some((denied, with_host_bits)) = denying.join().unwrap() {
+            denied.unwrap();
+            assert!(with_host_bits.is_err(), "what the kernel refuses is not taken for denied");
+        }
+    }
 
     #[test]
     fn an_address_has_a_length_that_it_can_have() {
