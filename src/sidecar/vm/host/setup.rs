@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use super::folders::{Folder, LuggageError};
-use super::settings::{UserNetwork, VmSettings};
+use super::place::Place;
+use super::settings::{ALWAYS_DENIED, Subnet, UserNetwork, VmSettings};
 use crate::domain::vm::{Mount, Network, Setup};
 use crate::sidecar::exec::Group;
 use crate::sidecar::pack::{Limits, Links, Selection};
@@ -23,10 +24,6 @@ const NOT_OF_AN_IMAGE: &[&str] = &["NOMAD_", "CONSUL_", "VAULT_", "ALBATROS_", "
 /// qemu's user-mode network (<https://wiki.qemu.org/Documentation/Networking>).
 const ADDRESS: &str = "10.0.2.15/32";
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 2));
-/// Every address of the first one leads to this node's loopback, which has listeners that trust whoever reaches them;
-/// behind the other one clouds keep credentials.
-const ALWAYS_DENIED: [&str; 2] = ["10.0.2.0/24", "169.254.0.0/16"];
-
 /// The folders that go into the machine, and what is to be said of each.
 pub(super) struct Luggage {
     pub(super) folders: Vec<Folder>,
@@ -128,6 +125,6 @@ fn network(told: &UserNetwork) -> Network {
         address: ADDRESS.to_owned(),
         gateway: GATEWAY,
         dns: told.dns.clone(),
-        deny: ALWAYS_DENIED.iter().map(|it| (*it).to_owned()).chain(told.deny.iter().cloned()).collect(),
+        deny: ALWAYS_DENIED.iter().chain(&told.deny).map(Subnet::to_string).collect(),
     }
 }

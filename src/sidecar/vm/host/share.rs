@@ -1,7 +1,5 @@
 //! How much of a node a machine gets, from what Nomad gave to its task.
 
-use std::net::IpAddr;
-
 /// Of a task's memory, MiB: this process, the machine's own process with its devices, translated code.
 pub(super) const HOSTS_MEMORY: u64 = 128;
 /// The smallest machine, MiB: kernel, init and an unpacked beginning.
@@ -80,17 +78,6 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
         _ => text.to_owned(),
     };
     long.parse::<crate::domain::size::Bytes>().ok().map(crate::domain::size::Bytes::get)
-}
-
-/// `address/length`
-pub(super) fn is_network(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else { return false };
-    let most = match address.parse() {
-        Ok(IpAddr::V4(_)) => 32,
-        Ok(IpAddr::V6(_)) => 128,
-        Err(_no_address) => return false,
-    };
-    length.parse::<u8>().is_ok_and(|length| length <= most)
 }
 
 #[cfg(test)]
