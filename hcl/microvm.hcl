@@ -108,7 +108,7 @@ variable "memory" {
 variable "disk" {
   type        = number
   default     = 4000
-  description = "MB for workspace and logs on the node; a build that outgrows them is ended. Not the machine's own disk."
+  description = "MB for workspace and logs on the node; a build that outgrows them is ended. Not the machine's own disk. While the workspace comes back, the old one and the new one are there."
 }
 
 variable "timeout" {
@@ -248,6 +248,8 @@ job "builder" {
         content {
           source = artifact.value
         }
+        # What comes out of the machine is bounded by its disk until it is in place.
+        ALBATROS_MACHINE = "true"
       }
 
       config {

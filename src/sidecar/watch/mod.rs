@@ -5,7 +5,9 @@
 //! permissions, very deep ones) is not forgotten: as long as there is such a thing, what the file system has grown by
 //! since the build began, and what is not seen elsewhere, counts as the build's. That is never less than what is
 //! hidden, unless others have freed as much. Files that were removed but are still open are not seen. A directory that
-//! was closed to us before the script began is not the script's: Nomad's exec driver keeps one there.
+//! was closed to us before the script began is not the script's: Nomad's exec driver keeps one there. Of a build in a
+//! machine what comes out of that is not the build's until it is in place, where it takes the place of what was there:
+//! for that moment both are on the disk.
 
 mod settings;
 mod size;
@@ -25,7 +27,7 @@ use super::{reasons, saves, say};
 use crate::api::controller::{Controller, ControllerError};
 use crate::domain::runner::Ended;
 use size::Size;
-use walk::{Places, Seen, closed, measure};
+use walk::{LeftOut, Seen, closed, measure};
 
 pub use settings::{WatchSettings, WatchSettingsError};
 
@@ -98,7 +100,7 @@ enum End {
 async fn steps(settings: &WatchSettings, mut stops: Stops) -> Result<End, WatchError> {
     // Before the script starts there is nothing in it that could mislead us, and later no path is looked up.
     let root = trusted::directory(&settings.alloc_dir).map_err(WatchError::Open)?;
-    let (mut files, logs) = (Files::new(root)?, Logs::open(&settings.alloc_dir));
+    let (mut files, logs) = (Files::new(root, settings.machine)?, Logs::open(&settings.alloc_dir));
     let attached = async {
         let controller = trusted::join(&settings.alloc_dir).await?;
         trusted::ask(|| controller.attach()).await.map_err(WatchError::Attach)?;
@@ -152,7 +154,7 @@ async fn still_there(controller: &Controller) -> std::convert::Infallible {
 #[derive(Debug)]
 struct Files {
     root: Arc<OwnedFd>,
-    not_the_builds: Arc<Places>,
+    left_out: Arc<LeftOut>,
     /// What was seen at first, and how much of the file system was used then.
     first: (u64, u64),
     closed_looks: u32,
@@ -169,11 +171,11 @@ struct Look {
 }
 
 impl Files {
-    fn new(root: OwnedFd) -> Result<Self, WatchError> {
-        let not_the_builds = closed(&root);
-        let seen = measure(&root, u64::MAX, &not_the_builds);
+    fn new(root: OwnedFd, machine: bool) -> Result<Self, WatchError> {
+        let left_out = LeftOut { closed: closed(&root), drafts: machine };
+        let seen = measure(&root, u64::MAX, &left_out);
         let first = (seen.bytes, used(&root).map_err(WatchError::Open)?);
-        Ok(Self { root: Arc::new(root), not_the_builds: Arc::new(not_the_builds), first, closed_looks: 0 })
+        Ok(Self { root: Arc::new(root), left_out: Arc::new(left_out), first, closed_looks: 0 })
     }
 
     async fn outgrow(&mut self, limit: Size) -> Result<String, WatchError> {
@@ -188,11 +190,11 @@ impl Files {
 
     async fn look(&mut self, limit: Size) -> Result<Look, WatchError> {
         let (done, wait) = tokio::sync::oneshot::channel();
-        let (root, not_the_builds) = (Arc::clone(&self.root), Arc::clone(&self.not_the_builds));
+        let (root, left_out) = (Arc::clone(&self.root), Arc::clone(&self.left_out));
         // Not the runtime's own threads: the process must not wait for a walk when it is told to end.
         let started = std::thread::Builder::new().name("look".to_owned()).spawn(move || {
             let begun = Instant::now();
-            let seen = measure(&*root, limit.0, &not_the_builds);
+            let seen = measure(&*root, limit.0, &left_out);
             let _ = done.send((seen, used(&root), begun.elapsed()));
         });
         started.map_err(WatchError::Open)?;

@@ -12,6 +12,8 @@ use crate::sidecar::vars::Vars;
 pub struct WatchSettings {
     pub(super) alloc_dir: PathBuf,
     pub(super) limit: Option<Size>,
+    /// `ALBATROS_MACHINE`: the script runs in a machine, and writes none of these files itself.
+    pub(super) machine: bool,
 }
 
 /// Why the environment is not one of a sidecar.
@@ -35,6 +37,7 @@ impl WatchSettings {
         Ok(Self {
             alloc_dir: PathBuf::from(vars.need("NOMAD_ALLOC_DIR")?),
             limit: vars.text("ALBATROS_DISK_LIMIT")?.map(|text| text.parse()).transpose()?,
+            machine: vars.get("ALBATROS_MACHINE").is_some(),
         })
     }
 }

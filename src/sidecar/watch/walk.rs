@@ -4,10 +4,13 @@
 //! the place of something else meanwhile, nothing outside the tree is looked at. Nothing but directories is opened.
 
 use std::collections::HashSet;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Dir, DirEntry, FileType, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
+
+use crate::sidecar::vm::DRAFT;
 
 /// How many directories are open at once; what lies deeper is not looked into.
 const DEEPEST: usize = 200;
@@ -18,6 +21,21 @@ const ENTRIES: u64 = 50_000_000;
 
 /// Directories by device and number.
 pub(super) type Places = HashSet<(u64, u64)>;
+
+/// What counts nothing.
+#[derive(Debug, Default)]
+pub(super) struct LeftOut {
+    /// Directories that were closed to us before the script began.
+    pub(super) closed: Places,
+    /// What comes out of a machine, as long as it is not in place: no script can write there, and it has bounds of its own.
+    pub(super) drafts: bool,
+}
+
+impl LeftOut {
+    fn is_draft(&self, name: &CStr) -> bool {
+        self.drafts && name.to_bytes().starts_with(DRAFT.as_bytes())
+    }
+}
 
 /// What one walk has seen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -33,7 +51,7 @@ struct Walk<'a> {
     seen: Seen,
     entries: u64,
     links: HashSet<(u64, u64)>,
-    not_the_builds: &'a Places,
+    left_out: &'a LeftOut,
     closed: Places,
 }
 
@@ -46,24 +64,23 @@ enum Entry {
 
 /// The directories below `root` that cannot be looked into.
 pub(super) fn closed(root: impl AsFd) -> Places {
-    let none = Places::new();
-    let mut walk = Walk::new(&none);
+    let nothing = LeftOut::default();
+    let mut walk = Walk::new(&nothing);
     walk.below(root, u64::MAX);
     walk.closed
 }
 
-/// Measures the tree below `root`, until it has seen more than `enough` bytes. What lies in `not_the_builds` counts
-/// nothing.
-pub(super) fn measure(root: impl AsFd, enough: u64, not_the_builds: &Places) -> Seen {
-    let mut walk = Walk::new(not_the_builds);
+/// Measures the tree below `root`, until it has seen more than `enough` bytes, but for what is left out.
+pub(super) fn measure(root: impl AsFd, enough: u64, left_out: &LeftOut) -> Seen {
+    let mut walk = Walk::new(left_out);
     walk.below(root, enough);
     walk.seen
 }
 
 impl<'a> Walk<'a> {
-    fn new(not_the_builds: &'a Places) -> Self {
+    fn new(left_out: &'a LeftOut) -> Self {
         let (seen, links, closed) = (Seen::default(), HashSet::new(), Places::new());
-        Self { seen, entries: 0, links, not_the_builds, closed }
+        Self { seen, entries: 0, links, left_out, closed }
     }
 
     fn below(&mut self, root: impl AsFd, enough: u64) {
@@ -75,7 +92,9 @@ impl<'a> Walk<'a> {
                 return;
             }
         };
-        while let Some(dir) = open.last_mut() {
+        loop {
+            let at_the_top = open.len() == 1;
+            let Some(dir) = open.last_mut() else { break };
             if walk.entries > ENTRIES || walk.seen.bytes > enough {
                 walk.seen.closed += u64::from(walk.entries > ENTRIES);
                 break;
@@ -85,6 +104,7 @@ impl<'a> Walk<'a> {
                     open.pop();
                     continue;
                 }
+                Some(Ok(entry)) if at_the_top && walk.left_out.is_draft(entry.file_name()) => Entry::Counted,
                 Some(Ok(entry)) => walk.entry(dir, &entry),
                 Some(Err(_)) => {
                     open.pop();
@@ -128,7 +148,7 @@ impl<'a> Walk<'a> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match openat(above, name, flags, Mode::empty()) {
             Ok(below) => Entry::Below(below),
-            Err(Errno::ACCESS) if self.not_the_builds.contains(&(stat.st_dev, stat.st_ino)) => Entry::Counted,
+            Err(Errno::ACCESS) if self.left_out.closed.contains(&(stat.st_dev, stat.st_ino)) => Entry::Counted,
             Err(error) => {
                 if error == Errno::ACCESS && self.closed.len() < LINKS {
                     self.closed.insert((stat.st_dev, stat.st_ino));
@@ -161,7 +181,7 @@ mod tests {
     }
 
     fn seen(tree: &tempfile::TempDir) -> Seen {
-        measure(directory(tree.path()).unwrap(), u64::MAX, &Places::new())
+        measure(directory(tree.path()).unwrap(), u64::MAX, &LeftOut::default())
     }
 
     #[test]
@@ -177,6 +197,20 @@ mod tests {
         symlink(outside.path().join("big"), tree.path().join("big")).unwrap();
         let seen = seen(&tree);
         assert!((MIB as u64..2 * MIB as u64).contains(&seen.bytes) && seen.closed == 0, "{seen:?}");
+    }
+
+    #[test]
+    fn what_comes_out_of_a_machine_counts_when_it_is_in_place_and_nothing_else_is_left_out() {
+        let tree = tree();
+        for folder in [".albatros-out-0-workspace/files", "workspace/.albatros-out-0-workspace", "x.albatros-out-0"] {
+            std::fs::create_dir_all(tree.path().join(folder)).unwrap();
+            std::fs::write(tree.path().join(folder).join("big"), vec![1; 4 * MIB]).unwrap();
+        }
+        let measured = |drafts| {
+            let left_out = LeftOut { drafts, ..LeftOut::default() };
+            measure(directory(tree.path()).unwrap(), u64::MAX, &left_out).bytes / (4 * MIB as u64)
+        };
+        assert_eq!((measured(true), measured(false)), (2, 3), "a script of another builder can write there");
     }
 
     #[test]
@@ -204,7 +238,7 @@ mod tests {
         for name in 0..50 {
             std::fs::write(tree.path().join(name.to_string()), vec![1; MIB]).unwrap();
         }
-        let seen = measure(directory(tree.path()).unwrap(), 3 * MIB as u64, &Places::new());
+        let seen = measure(directory(tree.path()).unwrap(), 3 * MIB as u64, &LeftOut::default());
         assert!(seen.bytes > 3 * MIB as u64 && seen.bytes < 10 * MIB as u64, "{seen:?}");
     }
 }
