@@ -28,6 +28,7 @@ mod output;
 mod qemu;
 mod resolvers;
 mod runs;
+mod place;
 mod session;
 mod settings;
 mod setup;
@@ -54,6 +55,7 @@ use session::{Ending, Plan};
 use setup::Luggage;
 
 pub use keep::{KeepSettings, NOT_STARTED, keep};
+use place::Place;
 pub use settings::{VmFlags, VmSettings, VmSettingsError};
 
 /// This program, also after its file was replaced.
@@ -183,8 +185,8 @@ async fn steps(
     let id = random::<8>()?;
     let begun = async { Run::begin(&settings.store, id).await.map_err(run) };
     let run = stoppable(stops, begun).await?;
-    let mut plan = plan(settings, group, image.as_ref())?;
-    let start = engine::Start { settings, run: &run, image: image.as_ref().zip(store.as_ref()) };
+    let mut plan = plan(settings, group, stored.as_ref().map(|(_, image)| image), &run)?;
+    let start = engine::Start { settings, run: &run, image: stored.as_ref().map(|(store, image)| (image, store)) };
     Ok(start.run(&engine, &mut plan, end, stops).await?)
 }
 
@@ -208,9 +210,11 @@ fn sought(settings: &VmSettings) -> Sought {
     Sought { kernel: settings.kernel.clone(), modules: settings.modules.clone() }
 }
 
-fn plan(settings: &VmSettings, group: Option<&Group>, image: Option<&Image>) -> Result<Plan, VmError> {
+fn plan(settings: &VmSettings, group: Option<&Group>, image: Option<&Image>, run: &Run) -> Result<Plan, VmError> {
     let (nonce, seed) = (random::<32>()?, random::<32>()?);
-    let luggage = Luggage::pack(settings, group)?;
+    let luggage = Luggage::pack(settings, group, run.id())?;
+    let noted = run.note_drafts(luggage.folders.iter().filter_map(|folder| folder.back.as_deref()).map(Place::draft));
+    noted.map_err(|error| VmError::Run(settings.store.display().to_string(), error))?;
     let env = image.map(|image| image.config.env.as_slice()).unwrap_or_default();
     let setup = setup::of(settings, (&nonce, &seed), &luggage, group, env);
     let door = group.map(|group| Door::of(group.reached_at())).transpose().map_err(VmError::Door)?;

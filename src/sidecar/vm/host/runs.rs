@@ -1,10 +1,12 @@
 //! The folder of a run, and what is left of runs whose process was killed.
 //!
 //! `<store>/runs/<id>/`: `lock` (held as long as the run's process lives), `process` (which one the machine is),
-//! `scratch.ext4`. `<store>/runs/.lock` is held while a folder is made or swept away.
+//! `scratch.ext4`, `drafts` (what it makes elsewhere). `<store>/runs/.lock` is held while a folder is made or swept away.
 
+use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,11 +17,14 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::time::{Instant, sleep};
 
 use super::krun;
+use crate::sidecar::vm::DRAFT;
 
 /// In a run's folder.
 const LOCK: &str = "lock";
 /// The same: the machine's process and when that was started.
 const PROCESS: &str = "process";
+/// The same: paths of folders that it makes beside those that come back, each with a zero byte behind it.
+const DRAFTS: &str = "drafts";
 /// Other runs are made or swept for so long at most.
 const LOCKED_WITHIN: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
@@ -72,6 +77,16 @@ impl Run {
         self.dir.join(name)
     }
 
+    /// Notes, before it makes them, the folders that it makes elsewhere: should it be killed, the next run removes them.
+    pub(super) fn note_drafts<'a>(&self, drafts: impl Iterator<Item = &'a Path>) -> io::Result<()> {
+        let mut all = Vec::new();
+        for draft in drafts {
+            all.extend_from_slice(draft.as_os_str().as_bytes());
+            all.push(0);
+        }
+        std::fs::write(self.file(DRAFTS), all)
+    }
+
     /// Where [`super::keep`] writes which process the machine is.
     pub(super) fn process(&self) -> PathBuf {
         self.file(PROCESS)
@@ -109,6 +124,14 @@ async fn sweep(dir: &Path) {
         kill(&mark);
     }
     krun::remove(dir).await;
+    for draft in std::fs::read(dir.join(DRAFTS)).unwrap_or_default().split(|byte| *byte == 0) {
+        let draft = Path::new(OsStr::from_bytes(draft));
+        let name = draft.file_name().unwrap_or_default();
+        // The note of a run that was killed while it wrote may end anywhere.
+        if draft.is_absolute() && name.as_bytes().starts_with(DRAFT.as_bytes()) {
+            let _ = std::fs::remove_dir_all(draft);
+        }
+    }
     // Otherwise again at the next start.
     let _ = std::fs::remove_dir_all(dir);
 }
@@ -174,6 +197,26 @@ mod tests {
         let _run = Run::begin(store.path(), "new".to_owned()).await.unwrap();
         assert!(!dir.exists());
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&machine.wait().unwrap()), Some(9));
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_run_was_making_elsewhere_goes_and_nothing_else() {
+        let (store, node) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let names = [".albatros-out-dead-m0", "cache", ".albatros-out-alive-m0"];
+        let folders = names.map(|name| node.path().join(name));
+        for folder in &folders {
+            std::fs::create_dir_all(folder.join("files")).unwrap();
+        }
+        let alive = Run::begin(store.path(), "alive".to_owned()).await.unwrap();
+        alive.note_drafts([folders[2].as_path()].into_iter()).unwrap();
+        let mut dead = Run::begin(store.path(), "dead".to_owned()).await.unwrap();
+        dead.note_drafts(folders[..2].iter().map(PathBuf::as_path)).unwrap();
+        // Its lock goes as that of a process that was killed.
+        dead._lock = File::open("/dev/null").unwrap();
+        let dead = std::mem::ManuallyDrop::new(dead);
+        let _new = Run::begin(store.path(), "new".to_owned()).await.unwrap();
+        assert!(!dead.dir().exists());
+        assert_eq!(folders.map(|folder| folder.exists()), [false, true, true]);
     }
 
     #[tokio::test]

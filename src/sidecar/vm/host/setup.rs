@@ -34,15 +34,17 @@ pub(super) struct Luggage {
 
 impl Luggage {
     /// Everything that goes in.
-    pub(super) fn pack(settings: &VmSettings, group: Option<&Group>) -> Result<Self, LuggageError> {
+    pub(super) fn pack(settings: &VmSettings, group: Option<&Group>, run: &str) -> Result<Self, LuggageError> {
         let limits = limits(settings);
-        let back = settings.workspace_out;
-        let mut folders = vec![Folder::whole(WORKSPACE, &settings.exec.workspace(), back, limits)?];
-        let workspace = Mount { id: WORKSPACE.to_owned(), at: "/alloc/workspace".to_owned(), writable: back };
+        let (from, out) = (settings.exec.workspace(), settings.workspace_out);
+        let back = out.then(|| Place::own(&from, run, WORKSPACE)).transpose()?;
+        let mut folders = vec![Folder::whole(WORKSPACE, &from, back, limits)?];
+        let workspace = Mount { id: WORKSPACE.to_owned(), at: "/alloc/workspace".to_owned(), writable: out };
         let mut mounts = Vec::new();
         for (number, folder) in settings.mounts.iter().enumerate() {
             let id = format!("m{number}");
-            folders.push(Folder::whole(&id, &folder.from, folder.writable, limits)?);
+            let back = folder.writable.then(|| Place::shared(&folder.from, run, &id)).transpose()?;
+            folders.push(Folder::whole(&id, &folder.from, back, limits)?);
             mounts.push(Mount { id, at: folder.to.clone(), writable: folder.writable });
         }
         let payload = settings.exec.secret_path().filter(|file| group.is_none() && file.is_file());

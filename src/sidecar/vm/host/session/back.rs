@@ -20,14 +20,16 @@ const SAID_WITHIN: Duration = Duration::from_millis(500);
 impl Session<'_> {
     /// After the script's end: its last output, and the folders. Gives why not all of them came back.
     pub(super) async fn bring_back(&mut self, machine: &mut Machine, stops: &mut Stops) -> Option<String> {
-        self.step = Instant::now() + self.within.setup;
-        let wanted: Vec<_> = self.plan.folders.iter().filter(|folder| folder.back.is_some()).collect();
-        let wanted: Vec<_> = wanted.into_iter().map(|folder| (folder.id.clone(), folder.back.clone())).collect();
+        let now = Instant::now();
+        self.step = now + self.within.setup;
+        self.stopped = self.stopped.map(|stop| stop.coming_back(now, &self.within));
+        let wanted = self.plan.folders.iter().map(|folder| (folder.id.clone(), folder.back.clone()));
+        let wanted: Vec<_> = wanted.filter_map(|(id, back)| Some((id, back?))).collect();
         let mut troubles = Vec::new();
-        for (id, back) in wanted {
+        for (id, place) in wanted {
             let name = if id == WORKSPACE { "the workspace".to_owned() } else { format!("folder {id}") };
-            let trouble = match (self.out(&id, machine, stops).await, back) {
-                (Ok(stream), Some(place)) => {
+            let trouble = match self.out(&id, machine, stops).await {
+                Ok(stream) => {
                     let deadline = self.deadline();
                     tokio::select! {
                         taken = folders::take(stream, &place, self.plan.limits) => taken.err().map(|it| reasons(&it)),
@@ -35,8 +37,7 @@ impl Session<'_> {
                         _ = stops.next() => Some("it was stopped".to_owned()),
                     }
                 }
-                (Err(why), _) => Some(why),
-                (Ok(_), None) => None,
+                Err(why) => Some(why),
             };
             troubles
                 .extend(trouble.map(|why| format!("{name} did not come back from the machine: {}", harmless(&why))));
