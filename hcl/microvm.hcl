@@ -93,6 +93,12 @@ variable "life" {
   description = "The most that a machine lives, whatever else fails; `timeout` ends a build long before."
 }
 
+variable "grace" {
+  type        = string
+  default     = "8s"
+  description = "What a script has to end after a TERM before its machine kills it. At most 22s: workspace and verdict are to come back within the 30 s that Nomad waits."
+}
+
 variable "cpu" {
   type        = number
   default     = 1000
@@ -242,14 +248,14 @@ job "builder" {
 
       env {
         ALBATROS_DISK_LIMIT = "${var.disk}M"
+        # What comes out of the machine is bounded by its disk until it is in place.
+        ALBATROS_MACHINE = "true"
       }
       dynamic "artifact" {
         for_each = local.fetched
         content {
           source = artifact.value
         }
-        # What comes out of the machine is bounded by its disk until it is in place.
-        ALBATROS_MACHINE = "true"
       }
 
       config {
@@ -300,7 +306,7 @@ job "builder" {
     task "executor" {
       leader = true
       driver = var.driver
-      # The machine ends its script, brings the workspace back, and is switched off.
+      # `grace` for the script, and what is left for its kill, the workspace, and the report.
       kill_timeout = "30s"
 
       env {
@@ -312,6 +318,7 @@ job "builder" {
         ALBATROS_VM_ACCEL   = var.accel
         ALBATROS_VM_DISK    = var.machine_disk
         ALBATROS_VM_LIFE    = var.life
+        ALBATROS_VM_GRACE   = var.grace
       }
       dynamic "volume_mount" {
         for_each = local.volumes

@@ -1,61 +1,40 @@
 //! One machine from its first word to its last: the handshake, the streams, and the limits of all of it.
 
 mod back;
+mod plan;
+mod stop;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod words;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::super::link::{Incoming, Link, Purpose, Side, Stream};
 use super::console::harmless;
-use super::door::Door;
-use super::folders::{self, Folder};
 use super::machine::Machine;
-use super::output::{self, Sink};
 use super::setup;
 use crate::domain::report::{TEXT_LIMIT, clipped};
 use crate::domain::vm::{Course, End, Handshake, Nonce, Setup, Taken, ToGuest};
-use crate::sidecar::pack::Limits;
-use crate::sidecar::reasons;
 use crate::sidecar::stops::Stops;
+use stop::Stop;
+use streams::Carried;
+
+pub(super) use plan::{Plan, Within};
 
 /// Words of the guest's that are ignored; one that says more of them is no guest of ours.
 const IGNORED_MOST: usize = 1000;
 /// Messages on their way.
 const AHEAD: usize = 16;
+/// Said of a machine whose life is over.
+pub(super) const LIVED: &str = "it has lived for longer than its limit";
 /// No deadline: longer than any.
 const NEVER: Duration = Duration::from_secs(400 * 86_400);
-
-/// How long each step may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Within {
-    /// Until `booted`.
-    pub(super) boot: Duration,
-    /// From there until `running`, and from `done` until the folders are back: large ones take their time.
-    pub(super) setup: Duration,
-    /// From a stop until its end.
-    pub(super) grace: Duration,
-}
-
-/// What a machine is to be, and what belongs to it here.
-pub(super) struct Plan {
-    pub(super) setup: Setup,
-    pub(super) folders: Vec<Folder>,
-    pub(super) limits: Limits,
-    pub(super) door: Option<Arc<Door>>,
-    /// Connections to the build's service come in here.
-    pub(super) service: Option<UnixListener>,
-    pub(super) stdout: Option<Sink>,
-    pub(super) stderr: Option<Sink>,
-}
 
 /// How it came out.
 #[derive(Debug, PartialEq, Eq)]
@@ -109,7 +88,7 @@ pub(super) async fn run(
         speaking: None,
         failures,
         failed,
-        carried: JoinSet::new(),
+        carried: Carried::default(),
         outputs: Vec::new(),
         outs: HashMap::new(),
         ignored: 0,
@@ -134,8 +113,7 @@ struct Session<'a> {
     end: Instant,
     /// Until the next step.
     step: Instant,
-    /// The first stop, and when it is enough.
-    stopped: Option<(i32, Instant)>,
+    stopped: Option<Stop>,
     link: Link,
     incoming: Incoming,
     lines: Option<mpsc::Sender<Option<Vec<u8>>>>,
@@ -145,7 +123,7 @@ struct Session<'a> {
     failures: mpsc::Sender<String>,
     failed: mpsc::Receiver<String>,
     /// Connections of the guest's; they end with this.
-    carried: JoinSet<()>,
+    carried: Carried,
     outputs: Vec<JoinHandle<()>>,
     /// Folders that want to come back.
     outs: HashMap<String, Stream>,
@@ -154,7 +132,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn deadline(&self) -> Instant {
-        let stop = self.stopped.map_or(self.end, |(_, until)| until);
+        let stop = self.stopped.map_or(self.end, |stop| stop.until);
         self.end.min(self.step).min(stop)
     }
 
@@ -204,7 +182,7 @@ impl Session<'_> {
 
     fn over(&self, why: String) -> Ending {
         match self.stopped {
-            Some((signal, _)) => Ending::Stopped(signal),
+            Some(stop) => Ending::Stopped(stop.signal),
             None => Ending::Lost(self.handshake.course(), why),
         }
     }
@@ -212,7 +190,7 @@ impl Session<'_> {
     fn too_late(&self) -> String {
         let now = Instant::now();
         if self.end <= now {
-            return "it has lived for longer than its limit".to_owned();
+            return LIVED.to_owned();
         }
         match self.handshake.course() {
             Course::Booting => format!("its kernel was not up within {} s", self.within.boot.as_secs()),
@@ -221,22 +199,6 @@ impl Session<'_> {
             }
             Course::Running | Course::Over => "it did not end in time".to_owned(),
         }
-    }
-
-    /// The first stop is the script's, and whoever sends it again means the same. Another signal, or one before there is a
-    /// script, ends the machine.
-    fn stop(&mut self, signal: i32) -> Option<Ending> {
-        if self.stopped.is_some_and(|(first, _)| first == signal) {
-            return None;
-        }
-        let runs = self.handshake.course() == Course::Running;
-        if let (true, None, Some(words)) = (runs, self.stopped, &self.words)
-            && words.try_send(ToGuest::Stop { signal }).is_ok()
-        {
-            self.stopped = Some((signal, Instant::now() + self.within.grace));
-            return None;
-        }
-        Some(Ending::Stopped(self.stopped.map_or(signal, |(first, _)| first)))
     }
 
     /// One word of the guest's; none: its first stream has ended.
@@ -268,60 +230,5 @@ impl Session<'_> {
         }
         self.step = Instant::now() + self.handshake.within(self.within.boot, self.within.setup).unwrap_or(NEVER);
         None
-    }
-
-    /// A stream that the guest has opened. One that is not wanted is dropped, and so refused.
-    fn admit(&mut self, purpose: Purpose, stream: Stream) {
-        match purpose {
-            Purpose::Control => {
-                let Some(lines) = self.lines.take() else { return };
-                let (from, to) = tokio::io::split(stream);
-                let (sender, said) = mpsc::channel(AHEAD);
-                self.words = Some(sender);
-                self.carried.spawn(words::hear(from, lines));
-                self.speaking = Some(tokio::spawn(words::speak(to, said)));
-            }
-            Purpose::Api => {
-                if let Some(door) = self.plan.door.clone() {
-                    self.carried.spawn(async move {
-                        // Who leaves early is none of our business.
-                        let _ = door.carry(stream).await;
-                    });
-                }
-            }
-            Purpose::Stdout => self.outputs.extend(self.plan.stdout.take().map(|sink| output::copy(stream, sink))),
-            Purpose::Stderr => self.outputs.extend(self.plan.stderr.take().map(|sink| output::copy(stream, sink))),
-            Purpose::In(id) => self.send(&id, stream),
-            Purpose::Out(id) => {
-                if self.plan.folders.iter().any(|folder| folder.id == id && folder.back.is_some()) {
-                    self.outs.insert(id, stream);
-                }
-            }
-            Purpose::Service => {}
-        }
-        // What has ended is forgotten.
-        while self.carried.try_join_next().is_some() {}
-    }
-
-    fn send(&mut self, id: &str, stream: Stream) {
-        // Before it is told, a guest has no folders to ask for.
-        if self.handshake.course() == Course::Booting {
-            return;
-        }
-        let Some(folder) = self.plan.folders.iter().find(|folder| folder.id == id) else { return };
-        let (files, failures, id) = (folder.files.clone(), self.failures.clone(), id.to_owned());
-        self.carried.spawn(async move {
-            if let Err(error) = folders::send(&files, stream).await {
-                let _ = failures.send(format!("{id} could not be brought into it: {}", reasons(&error))).await;
-            }
-        });
-    }
-
-    fn call(&mut self, mut caller: tokio::net::UnixStream) {
-        // Too many at once, or the link is gone: the caller sees its connection end.
-        let Ok(mut stream) = self.link.open(Purpose::Service) else { return };
-        self.carried.spawn(async move {
-            let _ = tokio::io::copy_bidirectional(&mut caller, &mut stream).await;
-        });
     }
 }
