@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 
 use rustix::thread::{CapabilitySet, capabilities};
 
+use super::settings::AccelChoice;
+
 /// Why it cannot be that user.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AccountError {
@@ -15,16 +17,24 @@ pub(super) enum AccountError {
 }
 
 /// `user:group[:kvm's group]` for [`super::keep`]; none where this process is not root, or may not become anybody else.
-pub(super) fn of(name: &str) -> Result<Option<String>, AccountError> {
+pub(super) fn of(name: &str, accel: AccelChoice) -> Result<Option<String>, AccountError> {
     let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
     let may = capabilities(None).is_ok_and(|sets| sets.effective.contains(needed));
     if !rustix::process::geteuid().is_root() || !may || name == "root" {
         return Ok(None);
     }
     let users = std::fs::read_to_string("/etc/passwd").map_err(AccountError::Read)?;
-    let (user, group) = find(&users, name).ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
-    let of_kvm = std::fs::metadata("/dev/kvm").map(|device| format!(":{}", device.gid())).unwrap_or_default();
-    Ok(Some(format!("{user}:{group}{of_kvm}")))
+    let own = find(&users, name).ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
+    let device = std::fs::metadata("/dev/kvm").ok().map(|device| device.gid());
+    Ok(Some(numbers(own, accel, device)))
+}
+
+/// With the group that may use KVM, where it may be used. A device that is root's alone makes nobody one of root's group.
+fn numbers((user, group): (u32, u32), accel: AccelChoice, of_device: Option<u32>) -> String {
+    match (accel, of_device) {
+        (AccelChoice::Auto | AccelChoice::Kvm, Some(kvm @ 1..)) => format!("{user}:{group}:{kvm}"),
+        (AccelChoice::Tcg, _) | (AccelChoice::Auto | AccelChoice::Kvm, Some(0) | None) => format!("{user}:{group}"),
+    }
 }
 
 /// See passwd(5).
@@ -41,6 +51,20 @@ fn find(users: &str, name: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_is_never_one_of_roots_group_and_of_kvms_only_where_that_is_used() {
+        for (accel, device, told) in [
+            (AccelChoice::Auto, Some(107), "5:6:107"),
+            (AccelChoice::Kvm, Some(107), "5:6:107"),
+            (AccelChoice::Tcg, Some(107), "5:6"),
+            (AccelChoice::Kvm, Some(0), "5:6"),
+            (AccelChoice::Auto, Some(0), "5:6"),
+            (AccelChoice::Auto, None, "5:6"),
+        ] {
+            assert_eq!(numbers((5, 6), accel, device), told, "{accel:?} {device:?}");
+        }
+    }
 
     #[test]
     fn a_user_is_found_by_its_name() {

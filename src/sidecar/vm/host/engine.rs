@@ -6,26 +6,21 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::account::{self, AccountError};
+use super::attempts::{Attempt, Attempts, BOOT_BY_TCG, given_up};
+use super::cut::{Cut, unless_cut};
 use super::krun::{self, KrunError};
 use super::kvm::Kvm;
 use super::machine::Machine;
-use super::qemu::{self, Accel, Parts, QemuError};
+use super::qemu::{self, Parts, QemuError};
 use super::runs::Run;
 use super::session::{self, Ending, Plan, Within};
-use super::settings::{AccelChoice, EngineChoice, VmSettings};
+use super::settings::{EngineChoice, VmSettings};
 use super::{OFF_WITHIN, OWN};
 use crate::domain::vm::Course;
 use crate::sidecar::say;
 use crate::sidecar::stops::Stops;
 use crate::sidecar::vm::image::{Image, ImageError, Store};
 
-/// A kernel is up by then, each with its own.
-const BOOT_BY_KVM: Duration = Duration::from_secs(30);
-const BOOT_BY_TCG: Duration = Duration::from_secs(120);
-/// The same where there is something else to be tried.
-const BOOT_BY_KVM_IF_IT_CAN: Duration = Duration::from_secs(15);
-/// Folders in and out, which may be large.
-const SETUP: Duration = Duration::from_secs(600);
 /// Beside its unpacked beginning, MiB.
 const KERNEL_MEMORY: u64 = 64;
 
@@ -108,27 +103,29 @@ impl Start<'_> {
     ) -> Result<Ending, EngineError> {
         let (image, store) = self.image.ok_or(EngineError::None)?;
         let kvm = Kvm::of(&self.settings.store);
-        let tries = self.tries(&kvm)?;
-        let parts = self.parts(program, image, store)?;
-        qemu::scratch(self.run, self.settings.disk, &self.settings.path).await?;
-        let (last, before) = tries.split_last().ok_or(EngineError::None)?;
-        let mut hung = false;
-        for (accel, boot) in before {
-            let mut machine = qemu::start(&parts, self.run, *accel)?;
-            let ending = self.drive(&mut machine, plan, (*boot, end), stops).await;
-            let why = match ending {
-                Ending::Hung(why) => {
-                    hung = true;
-                    why
-                }
-                Ending::Lost(Course::Booting, why) => why,
-                ending => return Ok(ending),
-            };
-            say(&format!("KVM has not run this machine ({why}): its instructions are translated (TCG)"));
+        let attempts = Attempts::of(self.settings.accel, Kvm::missing(), kvm.has_failed())?;
+        if let Some(note) = &attempts.note {
+            say(note);
         }
-        let (accel, boot) = *last;
-        let mut machine = qemu::start(&parts, self.run, accel)?;
-        let ending = self.drive(&mut machine, plan, (boot, end), stops).await;
+        let parts = self.parts(program, image, store)?;
+        let scratch = qemu::scratch(self.run, self.settings.disk, &self.settings.path);
+        match unless_cut(stops, end, scratch).await {
+            Ok(made) => made?,
+            Err(Cut::Stopped(signal)) => return Ok(Ending::Stopped(signal)),
+            Err(Cut::Over) => return Ok(Ending::Lost(Course::Booting, session::LIVED.to_owned())),
+        }
+        let mut hung = false;
+        if let Some(attempt) = attempts.before {
+            let ending = self.attempt(&parts, attempt, plan, end, stops).await?;
+            match given_up(ending, end <= Instant::now()) {
+                Err(ending) => return Ok(ending),
+                Ok((why, has_hung)) => {
+                    hung = has_hung;
+                    say(&format!("KVM has not run this machine ({why}): its instructions are translated (TCG)"));
+                }
+            }
+        }
+        let ending = self.attempt(&parts, attempts.last, plan, end, stops).await?;
         // Only where the other one could: what fails both is not the device.
         let booted = match &ending {
             Ending::Done(..) => true,
@@ -141,25 +138,16 @@ impl Start<'_> {
         Ok(ending)
     }
 
-    /// What is tried, in this order, and how long its kernel may take.
-    fn tries(&self, kvm: &Kvm) -> Result<Vec<(Accel, Duration)>, EngineError> {
-        let missing = Kvm::missing();
-        Ok(match (self.settings.accel, missing) {
-            (AccelChoice::Tcg, _) => vec![(Accel::Tcg, BOOT_BY_TCG)],
-            (AccelChoice::Kvm, None) => vec![(Accel::Kvm, BOOT_BY_KVM)],
-            (AccelChoice::Kvm, Some(why)) => return Err(EngineError::NoKvm(why)),
-            (AccelChoice::Auto, None) if !kvm.has_failed() => {
-                vec![(Accel::Kvm, BOOT_BY_KVM_IF_IT_CAN), (Accel::Tcg, BOOT_BY_TCG)]
-            }
-            (AccelChoice::Auto, None) => {
-                say("KVM has failed on this node: the machine's instructions are translated (TCG), which is slow");
-                vec![(Accel::Tcg, BOOT_BY_TCG)]
-            }
-            (AccelChoice::Auto, Some(why)) => {
-                say(&format!("no KVM ({why}): the machine's instructions are translated (TCG), which is slow"));
-                vec![(Accel::Tcg, BOOT_BY_TCG)]
-            }
-        })
+    async fn attempt(
+        &self,
+        parts: &Parts,
+        (accel, boot): Attempt,
+        plan: &mut Plan,
+        end: Instant,
+        stops: &mut Stops,
+    ) -> Result<Ending, EngineError> {
+        let mut machine = qemu::start(parts, self.run, accel)?;
+        Ok(self.drive(&mut machine, plan, (boot, end), stops).await)
     }
 
     fn parts(&self, program: PathBuf, image: &Image, store: &Store) -> Result<Parts, EngineError> {
@@ -179,7 +167,7 @@ impl Start<'_> {
             cpus: self.settings.cpus,
             memory,
             network: self.settings.network.is_some(),
-            user: account::of(&self.settings.qemu_user)?,
+            user: account::of(&self.settings.qemu_user, self.settings.accel)?,
         })
     }
 
@@ -195,7 +183,7 @@ impl Start<'_> {
         (boot, end): (Duration, Instant),
         stops: &mut Stops,
     ) -> Ending {
-        let within = Within { boot, setup: SETUP, grace: self.settings.grace };
+        let within = Within::of(boot, self.settings.grace);
         let ending = session::run(machine, plan, within, end, stops).await;
         // podman is to put its container away by itself.
         let polite = matches!(ending, Ending::Done(..)) && self.image.is_none();

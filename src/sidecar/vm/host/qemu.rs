@@ -248,6 +248,13 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_has_the_processors_and_the_memory_that_it_was_given() {
+        let parts = Parts { cpus: 3, memory: 777, ..parts(false) };
+        let line = format!("{} ", args(&parts, [3, 4, 5, 6, 7], Accel::Tcg).join(" "));
+        assert!(line.contains(" -smp 3 ") && line.contains(" -m 777 "), "{line}");
+    }
+
+    #[test]
     fn a_program_is_looked_for_where_a_shell_looks_and_where_administrators_have_theirs() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("qemu-system-x86_64"), "").unwrap();
