@@ -1,8 +1,14 @@
 //! `albatros vm` as a process: what it says where there can be no machine, and that a machine's process ends with it.
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Longer than a process takes to be gone on the busiest machine.
 const GONE_WITHIN: Duration = Duration::from_secs(60);
@@ -15,6 +21,10 @@ fn albatros() -> Command {
 
 /// A run of a build without a controller, whose workspace is there.
 fn vm(alloc: &Path, vars: &[(&str, &str)]) -> (i32, String) {
+    said(&run(alloc, vars).output().unwrap())
+}
+
+fn run(alloc: &Path, vars: &[(&str, &str)]) -> Command {
     std::fs::create_dir_all(alloc.join("workspace")).unwrap();
     let mut command = albatros();
     command.arg("vm").env("NOMAD_ALLOC_DIR", alloc).env("ALBATROS_LOCAL_WORKSPACE", "true");
@@ -28,7 +38,34 @@ fn vm(alloc: &Path, vars: &[(&str, &str)]) -> (i32, String) {
     ] {
         command.env(name, value);
     }
-    said(&command.envs(vars.iter().copied()).output().unwrap())
+    command.envs(vars.iter().copied());
+    command
+}
+
+/// Programs that are there, and nothing more is asked of them.
+fn programs(dir: &Path, names: &[&str]) -> PathBuf {
+    let bin = dir.join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    for name in names {
+        std::fs::write(bin.join(name), "").unwrap();
+    }
+    bin
+}
+
+/// Its end, within a bound that is longer than it takes on the busiest machine.
+fn end(mut child: Child, within: Duration) -> ExitStatus {
+    let begun = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if begun.elapsed() > within {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            panic!("it does not end");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn said(output: &Output) -> (i32, String) {
@@ -49,6 +86,51 @@ fn what_is_missing_for_a_machine_is_named() {
         assert_eq!(code, 125, "{err}");
         assert!(err.contains(words), "{words}: {err}");
     }
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_hold_up_the_end_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _reader) = UnixStream::pair().unwrap();
+    log.set_nonblocking(true).unwrap();
+    while log.write(&[b'x'; 4096]).is_ok() {}
+    log.set_nonblocking(false).unwrap();
+    let mut command = run(dir.path(), &[("NOMAD_META_IMAGE", "")]);
+    let child = command.stderr(OwnedFd::from(log)).spawn().unwrap();
+    assert_eq!(end(child, GONE_WITHIN).code(), Some(125));
+}
+
+#[test]
+fn a_run_that_waits_for_the_store_is_stopped_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = programs(dir.path(), &["qemu-system-x86_64"]);
+    std::fs::create_dir(dir.path().join("store")).unwrap();
+    let lock = std::fs::File::create(dir.path().join("store/lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let child = run(dir.path(), &[("PATH", bin.to_str().unwrap())]).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    // It makes the store's folders, and waits then.
+    while !dir.path().join("store/names").is_dir() {
+        assert!(begun.elapsed() < GONE_WITHIN, "it does not open the store");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    // Less than it would wait for the store.
+    assert_eq!(end(child, Duration::from_secs(45)).code(), Some(143));
+}
+
+#[test]
+fn a_folder_that_another_run_brings_back_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = programs(dir.path(), &["krun", "podman"]);
+    let shared = dir.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    let held = std::fs::File::open(&shared).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    let mount = format!("{0}:/a {0}:/b:rw", shared.display());
+    let vars = [("ALBATROS_VM_ENGINE", "krun"), ("PATH", bin.to_str().unwrap()), ("ALBATROS_VM_MOUNT", &mount)];
+    let (code, err) = vm(dir.path(), &vars);
+    assert_eq!((code, err.contains("one run at a time has a folder with :rw")), (125, true), "{err}");
 }
 
 #[test]

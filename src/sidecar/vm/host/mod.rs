@@ -8,14 +8,17 @@
 //! |---|---|
 //! | `settings`, `share`, `resolvers` | what is told, and what of the node a machine gets |
 //! | `runs` | a run's folder, and what dead runs have left |
-//! | `engine`, `qemu`, `krun`, `kvm`, `account`, `keep` | what runs a machine, as whom, and that it ends with us |
+//! | `cut` | what ends a step before it is done |
+//! | `engine`, `attempts`, `qemu`, `krun`, `kvm`, `account`, `keep` | what runs a machine, as whom, and that it ends with us |
 //! | `machine`, `console` | one that was started |
-//! | `setup`, `folders` | what it is told, and what it is given |
+//! | `setup`, `folders`, `place` | what it is told, what it is given, and where that comes back to |
 //! | `session`, `door`, `output` | from its first word to its last |
 //! | `ending` | what becomes of it for the build |
 
 mod account;
+mod attempts;
 mod console;
+mod cut;
 mod door;
 mod ending;
 mod engine;
@@ -25,10 +28,10 @@ mod krun;
 mod kvm;
 mod machine;
 mod output;
+mod place;
 mod qemu;
 mod resolvers;
 mod runs;
-mod place;
 mod session;
 mod settings;
 mod setup;
@@ -39,23 +42,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use tokio::time::{Instant, timeout_at};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::Instant;
 
 use super::image::{Image, ImageError, Making, Sought, Store};
 use crate::domain::secret::Secret;
 use crate::sidecar::exec::{self, ExecSettings, Group, GroupError, NOT_PREPARED};
 use crate::sidecar::stops::{Stops, after_signal};
-use crate::sidecar::{checkout, reasons, say};
+use crate::sidecar::{checkout, reasons, said, say};
+use cut::{Cut, unless_cut};
 use door::Door;
 use ending::Told;
 use engine::EngineError;
 use folders::LuggageError;
+use place::Place;
 use runs::Run;
 use session::{Ending, Plan};
 use setup::Luggage;
 
 pub use keep::{KeepSettings, NOT_STARTED, keep};
-use place::Place;
 pub use settings::{VmFlags, VmSettings, VmSettingsError};
 
 /// This program, also after its file was replaced.
@@ -72,6 +77,8 @@ enum VmError {
     Group(#[from] GroupError),
     #[error("the image for the machine cannot be had")]
     Image(#[from] ImageError),
+    #[error("the store of images could not be opened")]
+    Store(#[source] JoinError),
     #[error("there is no image {0:?} on this node, and it is not to be fetched: type `albatros vm image build {0}`")]
     NoImage(String),
     #[error("the folder of the run could not be made in {0}")]
@@ -99,6 +106,14 @@ enum VmError {
 /// Runs a build in a machine of its own, as it was typed and as its task's environment says; the answer is the process's
 /// exit code.
 pub async fn run(flags: &VmFlags, vars: Vec<(OsString, OsString)>) -> u8 {
+    // The log is the script's as well: whoever does not read it is not to hold up the machine's end.
+    said::apart();
+    let code = one(flags, vars).await;
+    said::written().await;
+    code
+}
+
+async fn one(flags: &VmFlags, vars: Vec<(OsString, OsString)>) -> u8 {
     // Where the system does not know that, the machine is between us and the script all the same.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let (mut stops, mut told) = match begin(&vars).await {
@@ -171,28 +186,40 @@ async fn steps(
     stoppable(stops, prepare(settings, told.group_mut())).await?;
     let group = told.group();
     let engine = engine::choose(settings)?;
-    let run = |error| VmError::Run(settings.store.display().to_string(), error);
-    let (store, image) = match engine {
-        engine::Engine::Qemu(_) => {
-            let store = Store::open(&settings.store)?;
-            let late = |_elapsed| VmError::Life(settings.life);
-            let image = async { timeout_at(end, image(settings, &store)).await.map_err(late)? };
-            let image = stoppable(stops, image).await?;
-            (Some(store), Some(image))
-        }
-        engine::Engine::Krun => (None, None),
+    let stored = match engine {
+        engine::Engine::Qemu(_) => Some(match unless_cut(stops, end, stored(settings)).await {
+            Ok(stored) => stored?,
+            Err(Cut::Stopped(signal)) => return Err(VmError::Stopped(signal)),
+            Err(Cut::Over) => return Err(VmError::Life(settings.life)),
+        }),
+        engine::Engine::Krun => None,
     };
     let id = random::<8>()?;
-    let begun = async { Run::begin(&settings.store, id).await.map_err(run) };
+    let failed = |error| VmError::Run(settings.store.display().to_string(), error);
+    let begun = async { Run::begin(&settings.store, id).await.map_err(failed) };
     let run = stoppable(stops, begun).await?;
     let mut plan = plan(settings, group, stored.as_ref().map(|(_, image)| image), &run)?;
     let start = engine::Start { settings, run: &run, image: stored.as_ref().map(|(store, image)| (image, store)) };
     Ok(start.run(&engine, &mut plan, end, stops).await?)
 }
 
+/// The node's store, and the image in it.
+async fn stored(settings: &VmSettings) -> Result<(Store, Image), VmError> {
+    let (dir, named) = (settings.store.clone(), settings.image.clone());
+    // Others may hold the store for a while, which is waited for without the runtime's one thread.
+    let opened = spawn_blocking(move || {
+        let store = Store::open(&dir)?;
+        let found = store.find(&named)?;
+        Ok::<_, ImageError>((store, found))
+    });
+    let (store, found) = opened.await.map_err(VmError::Store)??;
+    let image = image(settings, &store, found).await?;
+    Ok((store, image))
+}
+
 /// The image, fetched where it is not there.
-async fn image(settings: &VmSettings, store: &Store) -> Result<Image, VmError> {
-    let image = match store.find(&settings.image)? {
+async fn image(settings: &VmSettings, store: &Store, found: Option<Image>) -> Result<Image, VmError> {
+    let image = match found {
         Some(image) => image,
         None if settings.pull => {
             let told = Arc::new(|line: &str| say(&console::harmless(line)));
