@@ -6,6 +6,7 @@ pub mod controller;
 pub mod forge;
 pub mod git;
 pub mod http;
+pub mod images;
 pub mod meter;
 pub mod nomad;
 pub mod session;

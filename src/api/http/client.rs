@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::HeaderValue;
@@ -42,11 +43,11 @@ pub struct Tls {
     pub skip_verify: bool,
 }
 
-/// What every client has in common.
 /// Connections that are kept open for the next call to a service. The client opens new ones while it waits for one of
 /// these, so without a limit a burst of calls leaves more than agents take.
 const IDLE: usize = 12;
 
+/// What every client has in common.
 fn bare() -> ClientBuilder {
     Client::builder()
         .redirect(Policy::none())
@@ -258,4 +259,25 @@ pub fn named_client(address: &Url, extra: Option<&Path>) -> Result<Client, Endpo
         builder = builder.no_proxy();
     }
     builder.build().map_err(|source| EndpointError::Tls { service: "the store", source })
+}
+
+/// How long a connection to a registry may take: it may be on the other side of the world.
+const FAR: Duration = Duration::from_secs(20);
+/// A registry may send elsewhere for what it is asked, so many times.
+const ELSEWHERE: usize = 5;
+
+/// The client for a registry of images: public roots. It is followed where it sends; what it was shown does not go along
+/// to another host. A connection that brings nothing for `silence` is given up.
+///
+/// # Errors
+/// When there can be no client.
+pub fn registry_client(address: &Url, silence: Duration) -> Result<Client, EndpointError> {
+    let mut builder = bare().redirect(Policy::limited(ELSEWHERE)).connect_timeout(FAR).read_timeout(silence);
+    if address.scheme() == "http" {
+        builder = builder.tls_certs_only([]);
+    }
+    if is_loopback(address) {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|source| EndpointError::Tls { service: "the registry", source })
 }

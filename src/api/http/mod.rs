@@ -18,7 +18,7 @@ use crate::domain::secret::Secret;
 
 pub use address::{Address, AddressError};
 pub use answer::{Answer, HttpError};
-pub use client::{CaSource, ClientKey, Tls, forge_client, local_client, named_client, service_client};
+pub use client::{CaSource, ClientKey, Tls, forge_client, local_client, named_client, registry_client, service_client};
 pub use token::TokenSource;
 
 use token::Token;

@@ -59,7 +59,7 @@ pub enum ImageError {
         /// What was asked for.
         what: String,
         /// The reason.
-        source: Box<oci_client::errors::OciDistributionError>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Writing the root file system.
     #[error("the root file system cannot be written")]

@@ -13,6 +13,8 @@
 mod card;
 mod cpio;
 mod error;
+#[cfg(test)]
+mod fake;
 mod initrd;
 mod kernel;
 mod layers;

@@ -78,7 +78,7 @@ pub(super) struct Config {
 }
 
 /// What this machine is called in images.
-pub(super) fn architecture() -> &'static str {
+pub(in super::super) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

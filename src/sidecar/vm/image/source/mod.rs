@@ -18,9 +18,11 @@ use std::sync::Arc;
 use super::card::ImageConfig;
 use super::error::{ImageError, failed};
 use super::layers::Slice;
-use super::store::{Draft, Making, blocking};
+use super::store::{Draft, Making, There, blocking};
 
 pub use engine::Engine;
+#[cfg(test)]
+pub(super) use manifest::architecture;
 
 /// A name, bytes; longer ones are none.
 const NAME_MOST: usize = 512;
@@ -49,11 +51,13 @@ pub(super) struct Parts {
     pub(super) whiteouts: bool,
 }
 
-impl Parts {
-    /// Of an image that is in the store already.
-    fn known(content: String) -> Self {
-        Self { config: ImageConfig::default(), content: Some(content), layers: Vec::new(), whiteouts: true }
-    }
+/// What fetching an image has come to.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    /// Its parts, to be put together.
+    Parts(Parts),
+    /// It is in the store already.
+    There(There),
 }
 
 /// One archive of files.
@@ -66,8 +70,8 @@ pub(super) struct Layer {
     pub(super) unpacked: Option<String>,
 }
 
-/// Whether an image made from a configuration of that sum is in the store.
-pub(super) type Known<'a> = &'a (dyn Fn(&str) -> Result<bool, ImageError> + Sync);
+/// The image of the store that was made from a configuration of that sum, if there is one.
+pub(super) type Known<'a> = &'a (dyn Fn(&str) -> Result<Option<There>, ImageError> + Sync);
 
 impl FromStr for Source {
     type Err = ImageError;
@@ -137,15 +141,15 @@ impl Source {
         draft: &Arc<Draft>,
         making: &Making,
         known: Known<'_>,
-    ) -> Result<Parts, ImageError> {
+    ) -> Result<Fetched, ImageError> {
         let draft = Arc::clone(draft);
-        match self.clone() {
-            Self::Registry(name) => registry::fetch(&name, &draft, making, known).await,
+        let parts = match self.clone() {
+            Self::Registry(name) => return registry::fetch(&name, &draft, making, known).await,
             Self::Engine(engine, name) => {
                 if let Some(content) = engine.content(&name).await
-                    && known(&content)?
+                    && let Some(there) = known(&content)?
                 {
-                    return Ok(Parts::known(content));
+                    return Ok(Fetched::There(there));
                 }
                 (making.told)(&format!("{engine} saves {name}"));
                 let file = draft.path().join("saved.tar");
@@ -159,7 +163,8 @@ impl Source {
                 }
                 blocking(move || tree(path.as_deref(), &draft)).await
             }
-        }
+        };
+        parts.map(Fetched::Parts)
     }
 }
 

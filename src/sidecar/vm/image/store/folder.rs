@@ -205,6 +205,18 @@ impl Folder {
         fs::rename(path, &gone).map_err(failed(path, "removed"))
     }
 
+    /// Takes a folder away that nobody holds and that is not wanted. From before the question until it is away nobody can
+    /// take it up: who wants it then finds none, and makes it anew.
+    pub(super) fn take_unheld(
+        &self,
+        path: &Path,
+        draft: &Draft,
+        is_unwanted: impl FnOnce() -> Result<bool, ImageError>,
+    ) -> Result<(), ImageError> {
+        let Some(_alone) = Held::alone(path)? else { return Ok(()) };
+        if is_unwanted()? { self.take_away(path, draft) } else { Ok(()) }
+    }
+
     /// Puts the whole folder `made` at its place; if there is one already, that one stays.
     pub(super) fn settle(&self, made: &Path, place: &Path) -> Result<(), ImageError> {
         for entry in fs::read_dir(made).map_err(failed(made, "read"))?.flatten() {

@@ -129,19 +129,17 @@ impl Store {
     pub(super) fn drop_unused(&self, wanted: &[String], draft: &Draft) -> Result<(), ImageError> {
         for digest in names(&self.folder.kernels())? {
             let dir = self.folder.kernels().join(&digest);
-            if !wanted.contains(&digest) && Held::alone(&dir)?.is_some() {
-                self.folder.take_away(&dir, draft)?;
-            }
+            self.folder.take_unheld(&dir, draft, || Ok(!wanted.contains(&digest)))?;
         }
         for digest in names(&self.folder.initrds())? {
             let dir = self.folder.initrds().join(&digest);
-            let card = read_json::<serde_json::Value>(&dir.join("initrd.json"))?.unwrap_or_default();
-            let kernel = card.get("kernel").and_then(|kernel| kernel.as_str()).unwrap_or_default();
-            let age = fs::metadata(&dir).and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
-            let is_wanted = self.folder.kernels().join(kernel).is_dir() && age.is_none_or(|age| age < INITRD_LIFE);
-            if !is_wanted && Held::alone(&dir)?.is_some() {
-                self.folder.take_away(&dir, draft)?;
-            }
+            let is_unwanted = || {
+                let card = read_json::<serde_json::Value>(&dir.join("initrd.json"))?.unwrap_or_default();
+                let kernel = card.get("kernel").and_then(|kernel| kernel.as_str()).unwrap_or_default();
+                let age = fs::metadata(&dir).and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+                Ok(!self.folder.kernels().join(kernel).is_dir() || age.is_some_and(|age| age >= INITRD_LIFE))
+            };
+            self.folder.take_unheld(&dir, draft, is_unwanted)?;
         }
         Ok(())
     }

@@ -12,10 +12,11 @@ use super::super::card::{FORMAT, ImageCard};
 use super::super::error::{ImageError, failed};
 use super::super::kernel::Sought;
 use super::super::layers;
-use super::super::source::{Parts, Source};
+use super::super::source::{Fetched, Source};
 use super::super::stored::Image;
 use super::folder::try_alone;
-use super::{Draft, Store, digest_of};
+use super::kernels::read_json;
+use super::{Draft, Held, Store, digest_of, names};
 
 /// Somebody else's making of the same image is waited for as long as a large one takes.
 const OTHERS: Duration = Duration::from_secs(3600);
@@ -46,6 +47,37 @@ impl std::fmt::Debug for Making {
 impl Default for Making {
     fn default() -> Self {
         Self { kernel: Sought::default(), name: None, docker_config: None, told: Arc::new(|_line| {}) }
+    }
+}
+
+/// An image that is in the store already. As long as this is there it is not removed: what finds it known need not bring
+/// its layers.
+#[derive(Debug)]
+pub(in super::super) struct There {
+    digest: String,
+    _held: Held,
+}
+
+/// An image with all its files.
+#[derive(Debug)]
+pub(super) enum Whole {
+    /// In its place.
+    There(There),
+    /// In a folder of its own, to be put in place.
+    Made {
+        /// By which it will be known.
+        digest: String,
+        /// Where it is.
+        at: PathBuf,
+    },
+}
+
+impl Whole {
+    pub(super) fn digest(&self) -> &str {
+        match self {
+            Self::There(there) => &there.digest,
+            Self::Made { digest, .. } => digest,
+        }
     }
 }
 
@@ -96,25 +128,43 @@ impl Store {
         // Before anything large: without a kernel there is no machine.
         let (kernel, draft) = blocking(move || Ok((store.kernel(&sought)?, store.draft()?))).await?;
         let draft = Arc::new(draft);
-        let known = |content: &str| Ok(self.made_from(content)?.is_some());
-        let parts = source.fetch(&draft, making, &known).await?;
+        let known = |content: &str| self.made_from(content);
+        let fetched = source.fetch(&draft, making, &known).await?;
         let (store, told) = (self.clone(), Arc::clone(&making.told));
         let work = move || {
-            let (digest, made) = store.assemble(&parts, &draft, &told)?;
-            store.adopt(&digest, made.as_deref(), &name, &kernel)
+            let whole = store.assemble(fetched, &draft, &told)?;
+            store.adopt(&whole, &name, &kernel)
         };
         blocking(work).await
     }
 
-    /// The digest of an image, and where it was made; nowhere if it is in the store already.
-    fn assemble(&self, parts: &Parts, draft: &Draft, told: &Told) -> Result<(String, Option<PathBuf>), ImageError> {
-        if let Some(digest) = parts.content.as_deref().map(|content| self.made_from(content)).transpose()?.flatten() {
-            return Ok((digest, None));
+    /// The image of the store that was made from the same configuration and layers before, held from now on.
+    pub(in super::super) fn made_from(&self, content: &str) -> Result<Option<There>, ImageError> {
+        for digest in names(&self.folder.images())? {
+            let dir = self.folder.image(&digest);
+            let Some(held) = Held::shared(&dir)? else { continue };
+            let card = read_json::<ImageCard>(&dir.join("image.json"))?;
+            let is_same = |card: &ImageCard| card.format == FORMAT && card.content.as_deref() == Some(content);
+            if card.as_ref().is_some_and(is_same) {
+                return Ok(Some(There { digest, _held: held }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Puts an image together, unless the store has it.
+    pub(super) fn assemble(&self, fetched: Fetched, draft: &Draft, told: &Told) -> Result<Whole, ImageError> {
+        let parts = match fetched {
+            Fetched::There(there) => return Ok(Whole::There(there)),
+            Fetched::Parts(parts) => parts,
+        };
+        if let Some(there) = parts.content.as_deref().map(|content| self.made_from(content)).transpose()?.flatten() {
+            return Ok(Whole::There(there));
         }
         let made = draft.path().join("image");
         fs::create_dir(&made).map_err(failed(&made, "made"))?;
         let root = made.join("root.squashfs");
-        let entries = layers::assemble(parts, draft.path(), &root, told)?;
+        let entries = layers::assemble(&parts, draft.path(), &root, told)?;
         let card = ImageCard {
             format: FORMAT,
             root: hex::encode(digest_of(&root)?),
@@ -125,7 +175,7 @@ impl Store {
         };
         let path = made.join("image.json");
         fs::write(&path, card.json()).map_err(failed(&path, "written"))?;
-        Ok((card.digest(), Some(made)))
+        Ok(Whole::Made { digest: card.digest(), at: made })
     }
 }
 

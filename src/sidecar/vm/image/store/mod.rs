@@ -36,8 +36,9 @@ use kernels::read_json;
 
 pub(super) use folder::{Draft, Held, show};
 pub(super) use kernels::{Kernel, digest_of};
-pub(super) use making::blocking;
+use making::Whole;
 pub use making::{Making, Told};
+pub(super) use making::{There, blocking};
 
 /// Fewer digits of a digest than these are a name.
 const SHORTEST: usize = 6;
@@ -169,12 +170,14 @@ impl Store {
     }
 
     /// Puts a whole image in place, with its name and its kernel.
-    fn adopt(&self, digest: &str, made: Option<&Path>, name: &str, kernel: &Kernel) -> Result<Image, ImageError> {
+    fn adopt(&self, whole: &Whole, name: &str, kernel: &Kernel) -> Result<Image, ImageError> {
         let draft = self.draft()?;
         let _changing = self.folder.change()?;
+        let digest = whole.digest();
         let place = self.folder.image(digest);
-        if let Some(made) = made {
-            self.folder.settle(made, &place)?;
+        match whole {
+            Whole::Made { at, .. } => self.folder.settle(at, &place)?,
+            Whole::There(_held) => {}
         }
         self.folder.write(&place.join("kernel"), kernel.digest.as_bytes(), &draft)?;
         let card = NameCard { name: name.to_owned(), digest: digest.to_owned() };
@@ -211,19 +214,6 @@ impl Store {
             _held: held,
             initrds: Mutex::default(),
         }))
-    }
-
-    /// An image made from the same configuration and layers before.
-    fn made_from(&self, content: &str) -> Result<Option<String>, ImageError> {
-        for digest in names(&self.folder.images())? {
-            let card = read_json::<ImageCard>(&self.folder.image(&digest).join("image.json"))?;
-            let is_same =
-                |card: &ImageCard| card.format == super::card::FORMAT && card.content.as_deref() == Some(content);
-            if card.as_ref().is_some_and(is_same) {
-                return Ok(Some(digest));
-            }
-        }
-        Ok(None)
     }
 
     /// Which image is meant, if there is one.

@@ -1,3 +1,5 @@
+use super::super::fake::Registry;
+use super::super::source::Fetched;
 use super::*;
 
 /// A node with a kernel and a plain tree.
@@ -187,4 +189,45 @@ async fn another_kernel_for_one_run_leaves_the_images_own() {
     assert_eq!(fs::read(&image.kernel).unwrap(), b"another");
     assert_eq!(image.kernel_version(), "6.2");
     assert_eq!(node.store.find("debian").unwrap().unwrap().kernel, own);
+}
+
+#[tokio::test]
+async fn an_image_whose_layers_are_not_brought_again_stays_until_it_has_its_name() {
+    let (node, registry) = (Node::new(), Registry::start().await);
+    let source: Source = registry.name.parse().unwrap();
+    let making = node.making();
+    let digest = node.store.build(&source, &making).await.unwrap().digest;
+    let draft = std::sync::Arc::new(node.store.draft().unwrap());
+    let known = |content: &str| node.store.made_from(content);
+    let fetched = source.fetch(&draft, &making, &known).await.unwrap();
+    assert!(matches!(fetched, Fetched::There(_)));
+    // Without its layers, an image that goes now could not be made again.
+    assert!(matches!(node.store.remove(&registry.name), Err(ImageError::Used(_))));
+    let whole = node.store.assemble(fetched, &draft, &making.told).unwrap();
+    assert_eq!(whole.digest(), digest);
+    assert!(matches!(node.store.remove(&registry.name), Err(ImageError::Used(_))));
+    drop(whole);
+    assert!(matches!(node.store.remove(&registry.name), Ok(Removed::Image(_))));
+    let fetched = source.fetch(&draft, &making, &known).await.unwrap();
+    assert!(matches!(fetched, Fetched::Parts(parts) if parts.layers.len() == 1), "what is gone is brought again");
+}
+
+#[test]
+fn what_goes_is_not_taken_up_meanwhile_and_what_is_taken_up_does_not_go() {
+    let node = Node::new();
+    let (folder, draft) = (&node.store.folder, node.store.draft().unwrap());
+    let dir = folder.initrds().join("a".repeat(64));
+    fs::create_dir(&dir).unwrap();
+    let held = Held::shared(&dir).unwrap().unwrap();
+    folder.take_unheld(&dir, &draft, || panic!("somebody has it")).unwrap();
+    drop(held);
+    folder.take_unheld(&dir, &draft, || Ok(false)).unwrap();
+    assert!(dir.is_dir(), "it is wanted");
+    let unwanted = || {
+        let lock = rustix::fs::FlockOperation::NonBlockingLockShared;
+        assert!(rustix::fs::flock(fs::File::open(&dir).unwrap(), lock).is_err(), "nobody can take it up now");
+        Ok(true)
+    };
+    folder.take_unheld(&dir, &draft, unwanted).unwrap();
+    assert!(!dir.exists());
 }

@@ -1,16 +1,13 @@
+mod registry;
+
 use std::fs;
 use std::path::Path;
 
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 
-use super::manifest::architecture;
 use super::*;
+use crate::sidecar::vm::image::fake::{digest, layer};
 use crate::sidecar::vm::image::store::Store;
-
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
-}
 
 /// An OCI layout with one layer, written to `dir`.
 fn layout(dir: &Path, layer: &[u8], architecture: &str) {
@@ -32,15 +29,6 @@ fn layout(dir: &Path, layer: &[u8], architecture: &str) {
     manifest["annotations"] = json!({"org.opencontainers.image.ref.name": "1.0"});
     let index = json!({"schemaVersion": 2, "manifests": [manifest]});
     fs::write(dir.join("index.json"), index.to_string()).unwrap();
-}
-
-fn layer() -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    let mut header = tar::Header::new_gnu();
-    header.set_size(2);
-    header.set_cksum();
-    archive.append_data(&mut header, "hi", &b"hi"[..]).unwrap();
-    archive.into_inner().unwrap()
 }
 
 fn read(path: &Path, tag: Option<&str>) -> Result<Parts, ImageError> {
