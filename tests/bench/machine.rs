@@ -37,7 +37,7 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     let room = Room { path: room.path().to_owned(), program, accel: accel(), _kept: room };
 
     let tar = room.path.join("root.tar");
-    image::write(&tar);
+    image::write(&tar, &[]);
     let begun = Instant::now();
     let built =
         room.albatros(&["vm", "image", "build", "--name", "bench"]).arg(format!("tar:{}", tar.display())).output()?;

@@ -20,6 +20,7 @@ const START: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Gitea {
     server: Minded,
+    host: &'static str,
     port: u16,
     /// The owner's token.
     pub(crate) quentin: String,
@@ -29,7 +30,7 @@ pub(crate) struct Gitea {
     password: String,
 }
 
-fn configuration(room: &Path, port: u16, static_root: Option<String>) -> String {
+fn configuration(room: &Path, host: &str, port: u16, static_root: Option<String>) -> String {
     let (room, key, token) = (room.display(), hex(32), hex(32));
     let static_root = static_root.map(|path| format!("STATIC_ROOT_PATH = {path}")).unwrap_or_default();
     format!(
@@ -38,9 +39,9 @@ I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
 RUN_MODE = prod
 WORK_PATH = {room}
 [server]
-HTTP_ADDR = 127.0.0.1
+HTTP_ADDR = {host}
 HTTP_PORT = {port}
-ROOT_URL = http://127.0.0.1:{port}/
+ROOT_URL = http://{host}:{port}/
 {static_root}
 APP_DATA_PATH = {room}/data
 OFFLINE_MODE = true
@@ -74,13 +75,18 @@ impl Gitea {
     /// Starts one; none, and a line that is always seen, where there is no `gitea` or it does not come up. A Gitea that
     /// was built without its templates needs `ALBATROS_LIVE_GITEA_ROOT`, the folder of its source.
     pub(crate) async fn start(story: &str) -> Option<Self> {
+        Self::start_at(story, "127.0.0.1").await
+    }
+
+    /// The same at another address of this machine.
+    pub(crate) async fn start_at(story: &str, host: &'static str) -> Option<Self> {
         if !may_run(story, &["gitea"]) {
             return None;
         }
         let [port] = free_ports();
         let room = Room::new("gitea");
         let root = std::env::var_os("ALBATROS_LIVE_GITEA_ROOT").map(|path| path.to_str().unwrap().to_owned());
-        let config = room.write("app.ini", &configuration(room.path(), port, root));
+        let config = room.write("app.ini", &configuration(room.path(), host, port, root));
         let password = hex(16);
         let environment = [
             ("CONFIG".to_owned(), config.clone()),
@@ -111,7 +117,7 @@ impl Gitea {
             return None;
         };
         let command = ["gitea", "web", "--config", &config].map(str::to_owned);
-        let gitea = Self { server: Minded::start(room, &command), port, quentin, mallory, password };
+        let gitea = Self { server: Minded::start(room, &command), host, port, quentin, mallory, password };
         let begun = Instant::now();
         while gitea.try_call(&gitea.quentin, "GET", "/user", &Value::Null).await.is_none() {
             if begun.elapsed() > START {
@@ -128,7 +134,7 @@ impl Gitea {
 
     /// Its address.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}:{}", self.host, self.port)
     }
 
     async fn try_call(&self, token: &str, method: &str, path: &str, body: &Value) -> Option<Reply> {

@@ -7,8 +7,8 @@ use tar::{Builder, EntryType, Header};
 
 const USERS: &str = "root:x:0:0:root:/root:/bin/sh\nbuild:x:1000:1000:build:/local/home:/bin/sh\n";
 
-/// Writes it to `file`, as `docker export` would.
-pub(super) fn write(file: &Path) {
+/// Writes it to `file`, as `docker export` would, with other programs and what they need beside it.
+pub(super) fn write(file: &Path, others: &[(String, Vec<u8>)]) {
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].map(Path::new).into_iter().find(|path| path.is_file()).unwrap();
     let list = Command::new(busybox).arg("--list").output().unwrap();
     let mut tar = Builder::new(std::fs::File::create(file).unwrap());
@@ -22,6 +22,9 @@ pub(super) fn write(file: &Path) {
     for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
         let mut head = head(EntryType::Symlink, 0o777, 0);
         tar.append_link(&mut head, format!("bin/{applet}"), "busybox").unwrap();
+    }
+    for (path, bytes) in others {
+        put(&mut tar, path.trim_start_matches('/'), 0o755, bytes);
     }
     tar.finish().unwrap();
 }

@@ -10,14 +10,14 @@ use super::node::Node;
 use crate::minded::say;
 
 /// For documentation, so nobody's; this machine has it as long as a test runs.
-const ELSEWHERE: &str = "198.51.100.7";
+pub(super) const ELSEWHERE: &str = "198.51.100.7";
 
 /// An address of this machine that is not of its loopback's range.
 #[derive(Debug)]
-struct Address;
+pub(super) struct Address;
 
 impl Address {
-    fn add(story: &str) -> Option<Self> {
+    pub(super) fn add(story: &str) -> Option<Self> {
         if ip("add") {
             return Some(Self);
         }

@@ -23,6 +23,8 @@ use crate::story::until;
 pub(super) const LONG: Duration = Duration::from_secs(400);
 /// The most that a machine of a test lives.
 pub(super) const LIFE: &str = "150s";
+/// So long that no test sees the end of it: who is gone before was ended by something else.
+pub(super) const LONG_LIFE: &str = "1h";
 const COMMIT: &str = "0123456789012345678901234567890123456789";
 /// Its only image.
 pub(super) const IMAGE: &str = "busybox";
@@ -44,11 +46,16 @@ impl Node {
         let room = tempfile::Builder::new().prefix("albatros-vm-").tempdir().unwrap();
         std::fs::set_permissions(room.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let node = Self { parts, room, builds: AtomicU32::new(0) };
-        let tar = node.room.path().join("root.tar");
-        image::write(&tar);
-        let made = node.image(&["build", "--name", IMAGE, &format!("tar:{}", tar.display())]).await;
-        assert_eq!(made.code, 0, "{}", made.err);
+        node.make(IMAGE, &[]).await;
         Some(node)
+    }
+
+    /// Another image, with these files beside the one program.
+    pub(super) async fn make(&self, name: &str, files: &[(String, Vec<u8>)]) {
+        let tar = self.room.path().join("root.tar");
+        image::write(&tar, files);
+        let made = self.image(&["build", "--name", name, &format!("tar:{}", tar.display())]).await;
+        assert_eq!(made.code, 0, "{}", made.err);
     }
 
     /// Where its images and runs are.

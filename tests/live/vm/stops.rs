@@ -47,5 +47,6 @@ async fn a_machine_lives_no_longer_than_its_life() {
     assert_eq!((ended.code, ended.out()), (LOST, "begun\n"), "{}", ended.err);
     assert!(ended.told_failed(), "{:?}", ended.calls);
     assert!(begun.elapsed().as_secs() >= 25);
+    assert!(ended.err.contains("it has lived for longer than its limit"), "{}", ended.err);
     node.is_unharmed().await;
 }

@@ -17,6 +17,7 @@ albatros artifact put later made --at-end
 echo 'All is well' | albatros report --summary -
 ";
 const RED: &str = "#!/bin/sh\necho wrong\nexit 6\n";
+const KILLS: &str = "#!/bin/sh\necho begun\nkill -9 $PPID\nsleep 600\n";
 const WAITS: &str = "#!/bin/sh\necho begun\nwhile :; do sleep 1; done\n";
 /// Longer than a machine needs to boot, however slow this one is.
 const TIMEOUT: &str = "75s";
@@ -39,6 +40,21 @@ async fn begin(name: &str, scripts: &[(&str, &str)]) -> Option<(Node, Group)> {
     ];
     group.register_file(&hcl, &answers).await;
     Some((node, group))
+}
+
+/// Who is on the way from Nomad to a script.
+const VICTIMS: [&str; 4] = ["executor", "machine", "controller", "sidecar"];
+
+/// A signal for all processes of a build's task, or for its machine.
+async fn send(node: &Node, group: &Group, (build, victim): (&str, &str), signal: Signal) {
+    let machines = node.machines();
+    let pids = match victim {
+        "machine" => machines.clone(),
+        // The machine's own process has the task's environment or none: it is not who is meant.
+        task => processes(group, build, task).await.into_iter().filter(|pid| !machines.contains(pid)).collect(),
+    };
+    assert!(!pids.is_empty(), "{victim}: {}", group.all_printed(build).await);
+    pids.into_iter().for_each(|pid| kill(pid, signal));
 }
 
 /// The processes of a task of a build, as the node sees them.
@@ -109,20 +125,15 @@ async fn on_nomad_a_machine_is_cancelled_and_timed_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_nomad_whatever_is_killed_the_build_is_nobodys_failure() {
-    let victims = ["executor", "machine", "controller", "sidecar"];
-    let scripts: Vec<_> = victims.iter().map(|victim| (*victim, WAITS)).chain([("green", GREEN)]).collect();
+    let scripts = VICTIMS.map(|victim| (victim, WAITS));
+    let scripts: Vec<_> = scripts.into_iter().chain([("guest", KILLS), ("green", GREEN)]).collect();
     let Some((node, group)) = begin("machine-killed", &scripts).await else { return };
-    for victim in victims {
+    for victim in VICTIMS.into_iter().chain(["guest"]) {
         let build = group.push(victim).await;
         group.printed_with(&build, "begun\n").await;
-        let machines = node.machines();
-        let pids = match victim {
-            "machine" => machines.clone(),
-            // The machine's own process has the task's environment or none: it is not who is meant.
-            task => processes(&group, &build, task).await.into_iter().filter(|pid| !machines.contains(pid)).collect(),
-        };
-        assert!(!pids.is_empty(), "{victim}: {}", group.all_printed(&build).await);
-        pids.into_iter().for_each(|pid| kill(pid, Signal::KILL));
+        if victim != "guest" {
+            send(&node, &group, (&build, victim), Signal::KILL).await;
+        }
         let verdict = group.verdict(victim).await;
         assert!(verdict.starts_with("error: "), "{victim}: {verdict}\n{}", group.all_printed(&build).await);
         let record = outcome(&group, victim).await;
@@ -133,6 +144,22 @@ async fn on_nomad_whatever_is_killed_the_build_is_nobodys_failure() {
     let verdict = group.verdict("green").await;
     assert!(verdict.starts_with("success: Successful in "), "{verdict}\n{}", group.all_printed(&build).await);
     node.nothing_is_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_nomad_whoever_is_told_to_end_the_machine_ends() {
+    let scripts = VICTIMS.map(|victim| (victim, WAITS));
+    let Some((node, group)) = begin("machine-told", &scripts).await else { return };
+    for victim in VICTIMS {
+        let build = group.push(victim).await;
+        group.printed_with(&build, "begun\n").await;
+        send(&node, &group, (&build, victim), Signal::TERM).await;
+        let verdict = group.verdict(victim).await;
+        assert!(!verdict.starts_with("success: "), "{victim}: {verdict}\n{}", group.all_printed(&build).await);
+        node.nothing_is_left().await;
+        group.story.tell(&format!("TERM to {victim}: {verdict}"));
+    }
+    group.story.all_done().await;
 }
 
 /// What the record says of a branch's build.
