@@ -57,6 +57,18 @@ variable "pull" {
   description = "missing: an image that the node does not have is fetched first. never: it must be there."
 }
 
+variable "program" {
+  type        = string
+  default     = ""
+  description = "As a builder of Actions runners (README): the runner in the image; empty: act_runner or run.sh of its PATH. runner_config of hcl/runner.hcl is not here: a machine is given no file but the workspace."
+}
+
+variable "idle" {
+  type        = string
+  default     = "10m"
+  description = "As a builder of Actions runners: one that no job has come to by then ends."
+}
+
 variable "network" {
   type        = string
   default     = "none"
@@ -310,6 +322,10 @@ job "builder" {
       kill_timeout = "30s"
 
       env {
+        # For who runs a runner in the machine.
+        ALBATROS_RUNNER_PROGRAM = var.program
+        ALBATROS_RUNNER_IDLE    = var.idle
+
         ALBATROS_VM_STORE   = var.store
         ALBATROS_VM_PULL    = var.pull
         ALBATROS_VM_NETWORK = var.network
