@@ -116,7 +116,7 @@ impl Start<'_> {
         }
         let mut hung = false;
         if let Some(attempt) = attempts.before {
-            let ending = self.attempt(&parts, attempt, plan, end, stops).await?;
+            let ending = self.attempt(&parts, (attempt, end), plan, stops).await?;
             match given_up(ending, end <= Instant::now()) {
                 Err(ending) => return Ok(ending),
                 Ok((why, has_hung)) => {
@@ -125,7 +125,7 @@ impl Start<'_> {
                 }
             }
         }
-        let ending = self.attempt(&parts, attempts.last, plan, end, stops).await?;
+        let ending = self.attempt(&parts, (attempts.last, end), plan, stops).await?;
         // Only where the other one could: what fails both is not the device.
         let booted = match &ending {
             Ending::Done(..) => true,
@@ -141,9 +141,8 @@ impl Start<'_> {
     async fn attempt(
         &self,
         parts: &Parts,
-        (accel, boot): Attempt,
+        ((accel, boot), end): (Attempt, Instant),
         plan: &mut Plan,
-        end: Instant,
         stops: &mut Stops,
     ) -> Result<Ending, EngineError> {
         let mut machine = qemu::start(parts, self.run, accel)?;
