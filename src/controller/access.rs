@@ -12,6 +12,7 @@ use super::answer::Refusal;
 use super::served::Served;
 use super::session::Session;
 use super::{Phase, SharedApp};
+use crate::domain::event::EventKind;
 
 /// Readers of events at once at one door; each costs a connection.
 const READERS: usize = 16;
@@ -78,6 +79,11 @@ fn bearer(parts: &Parts) -> Option<&str> {
 #[derive(Debug)]
 pub(crate) struct Script(pub(crate) SharedApp);
 
+/// The script of a build that is no runner asks. What a workflow finds of its runner's token opens none of this: serve
+/// refuses it as well, and here it is told at once.
+#[derive(Debug)]
+pub(crate) struct OfBuild(pub(crate) SharedApp);
+
 /// `prepare` or the sidecar asks.
 #[derive(Debug)]
 pub(crate) struct Trusted(pub(crate) SharedApp);
@@ -120,6 +126,22 @@ impl FromRequestParts<Door> for Script {
             Right::Script => Ok(Self(Arc::clone(&door.app))),
             Right::Trusted => Err(Refusal::forbidden("this is for the script alone")),
         }
+    }
+}
+
+impl FromRequestParts<Door> for OfBuild {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Refusal> {
+        let Script(app) = Script::from_request_parts(parts, door).await?;
+        let event = match &*app.session.borrow() {
+            Session::Granted(granted) => granted.grant.facts.event,
+            Session::Waiting | Session::Without(_) | Session::Refused(_) => app.facts.event,
+        };
+        if event == Some(EventKind::WorkflowJob) {
+            return Err(Refusal::forbidden("this build is a runner for a forge's workflows: use what the forge has"));
+        }
+        Ok(Self(app))
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::sleep;
 use utoipa::ToSchema;
 
-use super::access::{Either, Right, Script};
+use super::access::{Either, OfBuild, Right};
 use super::answer::Refusal;
 use super::body::{content_type, take};
 use super::openapi::{Sending, Token};
@@ -59,7 +59,7 @@ pub(super) struct Told {
         (status = 400, description = "It cannot be read."),
         (status = 415, description = "It is not `application/json`."),
         (status = 422, description = "Its type is none that a script may use."), Token, Sending),)]
-pub(super) async fn write(Script(app): Script, headers: HeaderMap, body: Body) -> Result<Json<Told>, Refusal> {
+pub(super) async fn write(OfBuild(app): OfBuild, headers: HeaderMap, body: Body) -> Result<Json<Told>, Refusal> {
     if content_type(&headers) != "application/json" {
         return Err(Refusal::wrong_type("an event is application/json"));
     }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use utoipa::IntoParams;
 
 use super::SharedApp;
-use super::access::Script;
+use super::access::OfBuild;
 use super::answer::Refusal;
 use super::body::{Frames, content_type, take};
 use super::junit;
@@ -54,7 +54,7 @@ pub(super) struct Wanted {
         (status = 422, description = "It makes no sense, or does not fit."),
         (status = 429, description = "Other files are being read."), Token, Sending),)]
 pub(super) async fn report(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     query: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
     body: Body,

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::Refusal;
 use crate::api::controller::{Done, Due, Save, ScriptEnd, Unsaved, When};
 use crate::controller::Phase;
-use crate::controller::access::{Script, Trusted};
+use crate::controller::access::{OfBuild, Trusted};
 use crate::controller::body::take;
 use crate::controller::openapi::{Sending, Token, Undecided};
 
@@ -46,7 +46,7 @@ pub(crate) struct Saves {
 #[utoipa::path(post, path = "/v1/saves", tag = "script", security(("script" = [])), operation_id = "declare_save", request_body = Save,
     responses((status = 201, description = "It will be."), Token, Undecided, Sending),)]
 pub(in crate::controller) async fn declare(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Refusal> {
@@ -65,7 +65,7 @@ pub(in crate::controller) async fn declare(
 /// What is to be kept
 #[utoipa::path(get, path = "/v1/saves", tag = "script", security(("script" = [])), operation_id = "list_saves",
     responses((status = 200, description = "All of it.", body = Vec<Save>), Token),)]
-pub(in crate::controller) async fn declared(Script(app): Script) -> Json<Vec<Save>> {
+pub(in crate::controller) async fn declared(OfBuild(app): OfBuild) -> Json<Vec<Save>> {
     Json(app.saves.all())
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::access::{Either, Script};
+use super::super::access::{Either, OfBuild};
 use super::super::answer::Refusal;
 use super::super::body::take;
 use super::super::openapi::{Sending, Token, Undecided};
@@ -51,7 +51,7 @@ enum Wished {
 #[utoipa::path(post, path = "/v1/jobs", tag = "script", security(("script" = [])), operation_id = "start_jobs", request_body = Wished,
     responses((status = 201, description = "They will be started.", body = Shown), Token, Undecided, Sending),)]
 pub(in super::super) async fn make(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Shown>), Refusal> {
@@ -100,7 +100,7 @@ fn wanted(query: Result<Query<Waiting>, QueryRejection>) -> Result<Waiting, Refu
 #[utoipa::path(get, path = "/v1/jobs", tag = "script", security(("script" = [])), operation_id = "list_jobs", params(Waiting),
     responses((status = 200, description = "All of them.", body = Shown), (status = 400, description = "The query cannot be read."), Token),)]
 pub(in super::super) async fn all(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     query: Result<Query<Waiting>, QueryRejection>,
 ) -> Result<Json<Shown>, Refusal> {
     let waiting = wanted(query)?;
@@ -115,7 +115,7 @@ pub(in super::super) async fn all(
     responses((status = 200, description = "The job.", body = JobView), (status = 400, description = "The query cannot be read."),
         (status = 404, description = "The build has no job of that name."), Token),)]
 pub(in super::super) async fn one(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     Path(name): Path<String>,
     query: Result<Query<Waiting>, QueryRejection>,
 ) -> Result<Json<JobView>, Refusal> {
@@ -145,7 +145,7 @@ async fn held(app: &App, wait: Option<Span>, news: impl Fn(&Shown) -> bool) -> R
     responses((status = 200, description = "The job.", body = JobView),
         (status = 400, description = "The address cannot be read."),
         (status = 404, description = "The build has no job of that name."), Token),)]
-pub(in super::super) async fn stop(Script(app): Script, Path(name): Path<String>) -> Result<Json<JobView>, Refusal> {
+pub(in super::super) async fn stop(OfBuild(app): OfBuild, Path(name): Path<String>) -> Result<Json<JobView>, Refusal> {
     let name = named(&name)?;
     if !app.jobs.change(|board| board.stop(&name, "stopped by the build that started it")) {
         return Err(unknown());

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::super::access::Script;
+use super::super::access::OfBuild;
 use super::super::answer::Refusal;
 use super::super::openapi::Token;
 use super::super::{Phase, SharedApp};
@@ -35,7 +35,7 @@ const REACHED_WITHIN: Duration = Duration::from_secs(15);
         (status = 409, description = "It is no service, or has ended."),
         (status = 502, description = "It cannot be reached.")),)]
 pub(in super::super) async fn connect(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Refusal> {

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{sleep, timeout};
 use utoipa::IntoParams;
 
-use super::super::access::Script;
+use super::super::access::OfBuild;
 use super::super::answer::Refusal;
 use super::super::exchange::Pause;
 use super::super::openapi::Token;
@@ -58,7 +58,7 @@ enum Stream {
         (status = 404, description = "The build has no job of that name."),
         (status = 429, description = "Too many logs are read at once."), Token),)]
 pub(in super::super) async fn log(
-    Script(app): Script,
+    OfBuild(app): OfBuild,
     Path(name): Path<String>,
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refusal> {

@@ -32,6 +32,14 @@ impl Caller {
         Ok(stored)
     }
 
+    /// The same of a build of ours alone. A workflow finds the token of its runner's controller, and whoever's it is: what
+    /// builds have, jobs on other builders before all, is none of its business.
+    pub(super) async fn build(&self, app: &App) -> Result<Stored<Record>, Refusal> {
+        let stored = self.record(app).await?;
+        no_runner(&stored.value)?;
+        Ok(stored)
+    }
+
     /// Whether a record is that of the build, which runs and whose session this is.
     pub(super) fn check(&self, record: &Record) -> Result<(), Refusal> {
         if !self.proof.is_of(record) {
@@ -42,6 +50,16 @@ impl Caller {
             Phase::Held | Phase::Waiting | Phase::Claimed | Phase::Dispatched => Ok(()),
         }
     }
+}
+
+/// That it is no runner's record.
+pub(super) fn no_runner(record: &Record) -> Result<(), Refusal> {
+    if record.runner.is_none() {
+        return Ok(());
+    }
+    Err(Refusal::forbidden(
+        "this build is a runner for a forge's workflows: it has no jobs, artifacts and caches here; use the forge's own",
+    ))
 }
 
 fn stranger() -> Refusal {

@@ -32,7 +32,7 @@ impl<'a> Room<'a> {
     pub(super) async fn of(app: &'a App, claim: &str, secret: &Secret) -> Result<Self, Refusal> {
         let caller = Caller::of(claim, secret)?;
         let _place = app.sessions.place()?;
-        let record = caller.record(app).await?.value;
+        let record = caller.build(app).await?.value;
         let store = app.store.as_ref().ok_or_else(Refusal::no_store)?;
         let repo = RepoPlace::of(&record.canonical);
         let build = repo.build(&change(app, &caller.claim, &record).await?);

@@ -41,7 +41,7 @@ pub(crate) async fn address(
 ) -> Result<StatusCode, Refusal> {
     let caller = Caller::of(&claim, &secret)?;
     let _place = app.sessions.place()?;
-    let mut stored = caller.record(&app).await?;
+    let mut stored = caller.build(&app).await?;
     let taken = app.bodies.take(body, &headers, BODY_LIMIT).await?;
     let told: Told =
         serde_json::from_slice(&taken.bytes).map_err(|_words| Refusal::malformed("expected {\"address\"}"))?;
@@ -59,7 +59,7 @@ pub(crate) async fn address(
         let record = Record { address: Some(told.address.clone()), ..value };
         match app.registry.update(&caller.claim, &record, index, None).await? {
             Written::Yes(_) => return Ok(StatusCode::NO_CONTENT),
-            Written::Conflict | Written::LeaseLost => stored = caller.record(&app).await?,
+            Written::Conflict | Written::LeaseLost => stored = caller.build(&app).await?,
         }
     }
     Err(Refusal::later("the record is being written by others"))

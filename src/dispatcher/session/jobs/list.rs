@@ -18,7 +18,7 @@ use crate::dispatcher::history;
 use crate::dispatcher::known::OpenList;
 use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::session::bearer::Bearer;
-use crate::dispatcher::session::caller::Caller;
+use crate::dispatcher::session::caller::{Caller, no_runner};
 use crate::dispatcher::session::refusal::Refusal;
 use crate::dispatcher::{App, SharedApp};
 use crate::domain::config::RepoConfig;
@@ -109,6 +109,7 @@ async fn later(changes: &mut watch::Receiver<Newest>, until: tokio::time::Instan
 }
 
 async fn of(app: &App, parent: &Record, open: &OpenList) -> Result<JobList, Refusal> {
+    no_runner(parent)?;
     let config = configuration(app, parent).await?;
     let jobs = told(app, &parent.jobs, open, config.as_ref()).await?;
     Ok(JobList { version: version(&jobs), jobs })

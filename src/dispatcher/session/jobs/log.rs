@@ -37,7 +37,7 @@ pub(crate) async fn log(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let caller = Caller::of(&claim, &secret)?;
-    let parent = caller.record(&app).await?;
+    let parent = caller.build(&app).await?;
     let (_, claim) = named(&parent.value, &name)?;
     let build = match tracked(&app, claim).await? {
         Tracked::Open(stored) => match (stored.value.build, stored.value.phase) {

@@ -54,7 +54,7 @@ pub(crate) async fn start(
 ) -> Result<Response, Refusal> {
     let caller = Caller::of(&claim, &secret)?;
     let _place = app.sessions.place()?;
-    let parent = caller.record(&app).await?;
+    let parent = caller.build(&app).await?;
     let taken = app.bodies.take(body, &headers, BODY_LIMIT).await?;
     let spec = read(&taken.bytes, &name)?;
     let config = configuration(&app, &parent.value).await?;
@@ -120,7 +120,7 @@ async fn enlist(
         record.jobs.insert(spec.name.clone(), claim.clone());
         match app.registry.update(&caller.claim, &record, parent.index, None).await? {
             Written::Yes(_) => return Ok((record, claim)),
-            Written::Conflict | Written::LeaseLost => parent = caller.record(app).await?,
+            Written::Conflict | Written::LeaseLost => parent = caller.build(app).await?,
         }
     }
     Err(Refusal::later("the record is being written by others"))

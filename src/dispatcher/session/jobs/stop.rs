@@ -34,7 +34,7 @@ pub(crate) async fn stop(
 ) -> Result<StatusCode, Refusal> {
     let caller = Caller::of(&claim, &secret)?;
     let _place = app.sessions.place()?;
-    let parent = caller.record(&app).await?;
+    let parent = caller.build(&app).await?;
     let (_, claim) = named(&parent.value, &name)?;
     let stored = match tracked(&app, claim).await? {
         Tracked::Open(stored) => *stored,

@@ -2,6 +2,7 @@
 
 mod entries;
 mod many;
+mod reach;
 mod trouble;
 mod usual;
 
