@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Pool, Runner, SeenJob, scope_tag};
+use super::{Pool, Runner, Scope, SeenJob, scope_tag};
 use crate::domain::claim;
 use crate::domain::config::RepoConfig;
 use crate::domain::event::{EventKind, Sender};
@@ -12,6 +12,7 @@ use crate::domain::id::{ClaimId, CommitSha, Flavor};
 use crate::domain::job::JobSpec;
 use crate::domain::plan::{Site, unfit};
 use crate::domain::record::{Phase, Record, VERSION};
+use crate::domain::repo_url::RepoUrl;
 use crate::domain::status::Posted;
 
 /// How many digits of the claim are in a runner's name.
@@ -77,7 +78,7 @@ pub(super) fn short(claim: &ClaimId) -> &str {
 /// The record that claims a runner: it waits for its pool's turn. None where no job of ours can be written down.
 #[must_use]
 pub fn record(asked: &Asked<'_>, planned: Planned, nonce: String, now: Timestamp) -> Option<Record> {
-    let Asked { config, job, pool, site, .. } = *asked;
+    let Asked { job, pool, site, .. } = *asked;
     let Planned { claim, runner } = planned;
     let commit = job.commit.clone().or_else(|| "0".repeat(40).parse::<CommitSha>().ok())?;
     let branch = job.branch.clone().filter(|branch| !branch.is_empty() && unfit("BRANCH", branch).is_none());
@@ -95,7 +96,7 @@ pub fn record(asked: &Asked<'_>, planned: Planned, nonce: String, now: Timestamp
         event: EventKind::WorkflowJob,
         repository_id: None,
         trusted: false,
-        private: config.private.unwrap_or(job.private.unwrap_or(true)),
+        private: is_private(asked),
         pull: None,
         builder: pool.builder.clone(),
         namespace: site.namespace.clone(),
@@ -133,6 +134,20 @@ pub fn record(asked: &Asked<'_>, planned: Planned, nonce: String, now: Timestamp
     })
 }
 
+/// Whether strangers see nothing of it. A runner of more than one repository may take a job of any of them, and its log
+/// names that one: what is told of the job it was started for says nothing then.
+fn is_private(asked: &Asked<'_>) -> bool {
+    let scope = asked.config.forge.as_ref().and_then(|forge| {
+        let entry: RepoUrl = asked.entry.parse().ok()?;
+        Scope::of(&entry, forge).ok()
+    });
+    let told = match scope {
+        Some((Scope::Repo { .. }, _)) => asked.job.private,
+        Some((Scope::Owner(_) | Scope::Instance, _)) | None => None,
+    };
+    asked.config.private.or(told).unwrap_or(true)
+}
+
 /// A value that no build is given is left out: it is the forge's, and nobody's to change.
 fn meta(
     claim: &ClaimId,
@@ -162,14 +177,18 @@ mod tests {
     use super::*;
     use crate::domain::runners::{JobAt, SeenState};
 
-    #[test]
-    fn a_runner_is_claimed_once_for_a_job_its_run_and_a_try_and_gets_no_secrets() {
-        let config = br#"{"hook":{"secret":"s"},"gitea":{"url":"https://git.example","token":"t"},"inject":"A=1",
-            "runners":[{"labels":["x:host"],"builder":"r"}]}"#;
-        let config = RepoConfig::parse(config).unwrap();
+    fn config(private: &str) -> RepoConfig {
+        let config = format!(
+            r#"{{"hook":{{"secret":"s"}},"gitea":{{"url":"https://git.example","token":"t"}},"inject":"A=1"{private},
+                "runners":[{{"labels":["x:host"],"builder":"r"}}]}}"#
+        );
+        RepoConfig::parse(config.as_bytes()).unwrap()
+    }
+
+    fn job() -> SeenJob {
         let at =
             JobAt { id: 7, attempt: 0, repo: "https://git.example/o/r".to_owned(), name: "j".to_owned(), url: None };
-        let job = SeenJob {
+        SeenJob {
             at,
             labels: vec!["x".to_owned()],
             state: SeenState::Queued,
@@ -177,26 +196,46 @@ mod tests {
             branch: Some("${NOMAD_TOKEN}".to_owned()),
             private: Some(false),
             sender: None,
-        };
-        let (site, scope) = (Site::default(), "https://git.example/o");
-        let asked = Asked {
-            config: &config,
-            entry: scope,
-            scope,
-            site: &site,
-            job: &job,
-            pool: &config.runners[0],
-            attempt: 1,
-        };
+        }
+    }
+
+    fn asked<'a>(config: &'a RepoConfig, scope: &'a str, site: &'a Site, job: &'a SeenJob) -> Asked<'a> {
+        Asked { config, entry: scope, scope, site, job, pool: &config.runners[0], attempt: 1 }
+    }
+
+    #[test]
+    fn a_runner_is_claimed_once_for_a_job_its_run_and_a_try_and_gets_no_secrets() {
+        let (config, site, job) = (config(""), Site::default(), job());
+        let asked = asked(&config, "https://git.example/o", &site, &job);
         let planned = plan(&asked);
         assert_eq!(planned, plan(&asked));
         assert_ne!(planned.claim, plan(&Asked { attempt: 2, ..asked }).claim);
         assert!(planned.runner.name.ends_with(short(&planned.claim)) && planned.runner.name.starts_with("albatros-"));
         let record = record(&asked, planned, "n".to_owned(), Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!((record.trusted, record.private, record.phase), (false, false, Phase::Waiting));
+        assert_eq!((record.trusted, record.phase), (false, Phase::Waiting));
         assert_eq!((record.builder.as_str(), record.meta["BRANCH"].as_str()), ("r", NO_BRANCH));
         assert_eq!(record.meta["REPO_URL"], "https://git.example/o/r");
         let rerun = SeenJob { at: JobAt { attempt: 1, ..job.at.clone() }, ..job.clone() };
         assert_ne!(plan(&Asked { job: &rerun, ..asked }).claim, plan(&asked).claim);
+    }
+
+    #[test]
+    fn a_runner_that_may_take_another_repository_s_job_is_private_unless_the_entry_says_otherwise() {
+        const HOME: &str = "https://git.example";
+        for (scope, private, told, expected) in [
+            ("/o/r.git", "", Some(false), false),
+            ("/o/r.git", "", Some(true), true),
+            ("/o/r.git", "", None, true),
+            ("/o/r.git", r#","private":false"#, Some(true), false),
+            ("/o", "", Some(false), true),
+            ("", "", Some(false), true),
+            ("/o", r#","private":false"#, Some(true), false),
+        ] {
+            let (config, site, job) = (config(private), Site::default(), SeenJob { private: told, ..job() });
+            let scope = format!("{HOME}{scope}");
+            let asked = asked(&config, &scope, &site, &job);
+            let record = record(&asked, plan(&asked), "n".to_owned(), Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(record.private, expected, "{scope} {private} {told:?}");
+        }
     }
 }
