@@ -13,6 +13,8 @@ const MOST_LABELS: usize = 32;
 const MOST_RUNNERS: u64 = 1_000;
 /// The longest name and the longest group.
 const LONGEST: (usize, usize) = (32, 128);
+/// What a pool is made of.
+const FIELDS: [&str; 6] = ["labels", "builder", "max", "timeout", "group", "name"];
 const DEFAULT_MAX: u32 = 4;
 const DEFAULT_TIMEOUT: Span = Span::seconds(3_600);
 const DEFAULT_NAME: &str = "albatros";
@@ -28,11 +30,29 @@ pub(super) fn pools(field: &Field<'_>, forge: Option<&ForgeConfig>) -> Result<Ve
         let why = "needs a forge whose token may register runners: add gitea, forgejo or github";
         return if entries.is_empty() { Ok(Vec::new()) } else { Err(field.error(why)) };
     };
-    entries.iter().map(|entry| pool(entry, forge.kind)).collect()
+    let mut pools: Vec<Pool> = Vec::with_capacity(entries.len());
+    for entry in &entries {
+        let new = pool(entry, forge.kind)?;
+        apart(entry, &pools, (&new, forge.kind))?;
+        pools.push(new);
+    }
+    Ok(pools)
+}
+
+/// That a pool gets jobs at all: the first one that has all labels of a job takes it.
+fn apart(entry: &Field<'_>, before: &[Pool], (new, kind): (&Pool, ForgeKind)) -> Result<(), ConfigError> {
+    let Some(at) = before.iter().position(|pool| pool.covers(new, kind)) else { return Ok(()) };
+    let same = before.get(at).is_some_and(|pool| new.covers(pool, kind));
+    let labels = entry.object(&FIELDS)?.need("labels")?;
+    Err(labels.error(if same {
+        format!("the same as runners[{at}]")
+    } else {
+        format!("runners[{at}] has all of them and comes first, so it gets all of their jobs: put this entry before it")
+    }))
 }
 
 fn pool(field: &Field<'_>, kind: ForgeKind) -> Result<Pool, ConfigError> {
-    let entry = field.object(&["labels", "builder", "max", "timeout", "group", "name"])?;
+    let entry = field.object(&FIELDS)?;
     let labels = entry.need("labels")?;
     let all =
         labels.list().map_err(|_no_list| labels.error("expected a list of labels such as [\"ubuntu-latest\"]"))?;
@@ -119,10 +139,25 @@ mod tests {
             (json!([{"labels": ["a"], "group": "g"}]), "runners[0].group: only GitHub"),
             (json!([{"labels": ["a"], "builder": "/"}]), "runners[0].builder:"),
             (json!([{"labels": ["a"], "image": "x"}]), "runners[0].image: unknown field"),
+            (json!([{"labels": ["a", "b:host"]}, {"labels": ["b", "a"]}]), "runners[1].labels: the same as runners[0]"),
+            (
+                json!([{"labels": ["x"]}, {"labels": ["a", "b"]}, {"labels": ["b"]}]),
+                "runners[2].labels: runners[1] has all",
+            ),
         ] {
             let why = parsed(&runners, "gitea").unwrap_err();
             assert!(why.contains(field), "{why}");
         }
+        // What one has less than another may come first; and at GitHub some labels go without saying.
+        assert_eq!(
+            parsed(&json!([{"labels": ["a"]}, {"labels": ["a", "b"]}, {"labels": ["A"]}]), "gitea")
+                .unwrap()
+                .runners
+                .len(),
+            3
+        );
+        let why = parsed(&json!([{"labels": ["gpu"]}, {"labels": ["GPU", "self-hosted"]}]), "github").unwrap_err();
+        assert!(why.contains("runners[1].labels: the same as runners[0]"), "{why}");
         let forgeless = RepoConfig::parse(br#"{"hook":{"secret":"s"},"runners":[{"labels":["a"]}]}"#).unwrap_err();
         assert!(forgeless.to_string().contains("runners: needs a forge"), "{forgeless}");
     }

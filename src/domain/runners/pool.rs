@@ -92,8 +92,26 @@ impl Pool {
         self.labels.len() == kept.len() && self.labels.iter().zip(kept).all(|(own, kept)| own.0 == *kept)
     }
 
+    /// Whether it takes every job that the other one takes.
+    #[must_use]
+    pub fn covers(&self, other: &Self, kind: ForgeKind) -> bool {
+        other.names(kind).iter().all(|name| self.offers(kind, name))
+    }
+
     fn offers(&self, kind: ForgeKind, wanted: &str) -> bool {
-        offered(self.labels.iter().map(Label::name), kind).iter().any(|name| name.eq_ignore_ascii_case(wanted))
+        self.names(kind).iter().any(|name| are_same(kind, name, wanted))
+    }
+
+    fn names(&self, kind: ForgeKind) -> Vec<&str> {
+        offered(self.labels.iter().map(Label::name), kind)
+    }
+}
+
+/// Whether a forge takes two labels for one. GitHub ignores the case of letters; Gitea gives `GPU` no job that wants `gpu`.
+fn are_same(kind: ForgeKind, one: &str, other: &str) -> bool {
+    match kind {
+        ForgeKind::Gitea => one == other,
+        ForgeKind::Github => one.eq_ignore_ascii_case(other),
     }
 }
 
@@ -145,15 +163,23 @@ mod tests {
         let pools = [pool(&["ubuntu-latest:docker://debian:12"]), pool(&["ubuntu-latest", "GPU:host"])];
         for (wanted, expected) in [
             (&["ubuntu-latest"][..], Some(0)),
-            (&["Ubuntu-Latest"], Some(0)),
-            (&["gpu", "ubuntu-latest"], Some(1)),
-            (&["gpu"], Some(1)),
-            (&["gpu", "arm"], None),
+            (&["GPU", "ubuntu-latest"], Some(1)),
+            (&["GPU"], Some(1)),
+            (&["GPU", "arm"], None),
             (&["ubuntu-latest:docker://debian:12"], None),
-            (&["self-hosted", "gpu"], None),
+            (&["self-hosted", "GPU"], None),
             (&[], None),
         ] {
             assert_eq!(found(&pools, ForgeKind::Gitea, wanted), expected, "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn the_case_of_a_label_matters_at_gitea_and_not_at_github() {
+        let pools = [pool(&["GPU"])];
+        for (kind, expected) in [(ForgeKind::Gitea, None), (ForgeKind::Github, Some(0))] {
+            assert_eq!(found(&pools, kind, &["gpu"]), expected, "{kind:?}");
+            assert_eq!(found(&pools, kind, &["GPU"]), Some(0), "{kind:?}");
         }
     }
 
