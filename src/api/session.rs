@@ -119,4 +119,13 @@ impl SessionError {
             Self::NoAnswer(_) => None,
         }
     }
+
+    /// How long serve, or whom it asks for us, wants to be left alone, where it says so.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            Self::NoAnswer(_) => None,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! What the controller refuses with: problem details, RFC 9457.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -56,6 +58,12 @@ impl Refusal {
     /// Too many at once: the caller asks again, a little later.
     pub(super) fn busy(sentence: impl Into<String>) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, sentence).after("1")
+    }
+
+    /// The same, by which the caller is to leave alone who refuses for so long.
+    pub(super) fn leaving_alone(self, wait: Option<Duration>) -> Self {
+        let retry = wait.map(|wait| HeaderValue::from(wait.as_secs()));
+        Self { retry: retry.or(self.retry), ..self }
     }
 
     fn after(mut self, seconds: &'static str) -> Self {

@@ -22,7 +22,7 @@ pub(crate) struct Given(Mutex<bool>);
     responses((status = 200, description = "What the runner's program needs; a secret of the runner.", body = RunnerRegistration),
         (status = 404, description = "This build is no runner."),
         (status = 410, description = "It has been given, or the build has ended."),
-        (status = 429, description = "The forge wants to be left alone for a while."), Token, Undecided),)]
+        (status = 503, description = "The forge or the server cannot now: ask again after `Retry-After`."), Token, Undecided),)]
 pub(super) async fn register(Script(app): Script) -> Result<Response, Refusal> {
     let upstream = app.link().await?;
     // Held while serve is asked: two at once would be two runners at the forge.
@@ -34,7 +34,8 @@ pub(super) async fn register(Script(app): Script) -> Result<Response, Refusal> {
     let registration = registered.map_err(|error| match error.status() {
         // serve knows the build, and that it is none; here there is nothing to be had then.
         Some(StatusCode::CONFLICT) => Refusal::new(StatusCode::NOT_FOUND, error.to_string()),
-        Some(_) | None => refused(&error),
+        // serve passes on what the forge asks for.
+        Some(_) | None => refused(&error).leaving_alone(error.wait()),
     })?;
     let unsaid = |_error| Refusal::waiting("the runner's registration cannot be told");
     let body = registration.to_wire().map_err(unsaid)?;

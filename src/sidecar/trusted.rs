@@ -80,7 +80,7 @@ where
             Err(error) => error,
         };
         let again = match &error {
-            ControllerError::Refused(_) => {
+            ControllerError::Refused(..) => {
                 answered = Instant::now();
                 error.waiting() && answered < end
             }

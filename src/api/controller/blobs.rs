@@ -172,7 +172,7 @@ impl Controller {
 /// There is no such blob, which is not the same as that there is no store.
 fn is_nothing(error: &ControllerError) -> bool {
     match error {
-        ControllerError::Refused(problem) => problem.status == 404 && problem.kind == crate::domain::problem::BLANK,
+        ControllerError::Refused(problem, _) => problem.status == 404 && problem.kind == crate::domain::problem::BLANK,
         ControllerError::Client(_)
         | ControllerError::Socket(_)
         | ControllerError::NoAnswer(_)

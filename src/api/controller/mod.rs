@@ -50,9 +50,9 @@ pub enum ControllerError {
     /// No answer: it may not be there any more, or not yet.
     #[error("the build's controller does not answer")]
     NoAnswer(#[source] HttpError),
-    /// It said no, in a sentence of its own.
+    /// It said no, in a sentence of its own; and how long it wants to be left alone, where it says so.
     #[error("{}", .0.detail)]
-    Refused(Problem),
+    Refused(Problem, Option<Duration>),
     /// It said something that is no answer of a controller.
     #[error("the answer is not one of a controller")]
     Strange(#[source] HttpError),
@@ -63,7 +63,7 @@ impl ControllerError {
     #[must_use]
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Refused(problem) => StatusCode::from_u16(problem.status).ok(),
+            Self::Refused(problem, _) => StatusCode::from_u16(problem.status).ok(),
             Self::Client(_) | Self::Socket(_) | Self::NoAnswer(_) | Self::Strange(_) => None,
         }
     }
@@ -74,11 +74,20 @@ impl ControllerError {
         matches!(self.status(), Some(StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS))
     }
 
+    /// How long it wants to be left alone, where it says so.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(_, wait) => *wait,
+            Self::Client(_) | Self::Socket(_) | Self::NoAnswer(_) | Self::Strange(_) => None,
+        }
+    }
+
     /// What the build ends with, where that is what the refusal means.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
         match self {
-            Self::Refused(problem) => Ended::of_problem(&problem.kind),
+            Self::Refused(problem, _) => Ended::of_problem(&problem.kind),
             Self::Client(_) | Self::Socket(_) | Self::NoAnswer(_) | Self::Strange(_) => None,
         }
     }
@@ -155,8 +164,9 @@ impl Controller {
         if good(&status) {
             return Ok(response);
         }
-        let body = Answer::read(response, ANSWER_MOST).await.map_err(ControllerError::NoAnswer)?.body;
-        Err(ControllerError::Refused(Problem::of(status.as_u16(), &body)))
+        let answer = Answer::read(response, ANSWER_MOST).await.map_err(ControllerError::NoAnswer)?;
+        let wait = answer.number("retry-after").map(Duration::from_secs);
+        Err(ControllerError::Refused(Problem::of(status.as_u16(), &answer.body), wait))
     }
 
     async fn answer(&self, request: RequestBuilder) -> Result<Answer, ControllerError> {

@@ -71,9 +71,9 @@ impl BuildError {
 fn of_controller(error: &ControllerError) -> Exit {
     match error {
         // A build that may have no parameters is one without any.
-        ControllerError::Refused(problem) if problem.status == 403 => Exit::Failed,
-        ControllerError::Refused(problem) if matches!(problem.status, 400 | 409 | 413 | 415 | 422) => Exit::Usage,
-        ControllerError::Refused(_)
+        ControllerError::Refused(problem, _) if problem.status == 403 => Exit::Failed,
+        ControllerError::Refused(problem, _) if matches!(problem.status, 400 | 409 | 413 | 415 | 422) => Exit::Usage,
+        ControllerError::Refused(..)
         | ControllerError::Client(_)
         | ControllerError::Socket(_)
         | ControllerError::NoAnswer(_)

@@ -1,5 +1,7 @@
 //! What a controller is told when it is not given what it asks for (RFC 9457).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -28,11 +30,13 @@ pub(crate) struct Refusal {
     pub(super) sentence: String,
     #[source]
     pub(super) cause: Option<Cause>,
+    /// How long whom we asked for the caller wants to be left alone.
+    wait: Option<Duration>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, sentence: impl Into<String>) -> Self {
-        Self { status, kind: BLANK, sentence: sentence.into(), cause: None }
+        Self { status, kind: BLANK, sentence: sentence.into(), cause: None, wait: None }
     }
 
     fn because(self, cause: impl Into<Cause>) -> Self {
@@ -87,6 +91,11 @@ impl Refusal {
     /// Try again.
     pub(super) fn later(sentence: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+
+    /// Try again, after so long where somebody asks for it.
+    pub(super) fn later_by(sentence: &str, wait: Option<Duration>) -> Self {
+        Self { wait, ..Self::later(sentence) }
     }
 
     /// There is nowhere to keep anything.
@@ -179,7 +188,8 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(problem)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
         if passes {
-            response.headers_mut().insert(RETRY_AFTER, SOON);
+            let asked = self.wait.filter(|wait| !wait.is_zero()).map(|wait| HeaderValue::from(wait.as_secs().max(1)));
+            response.headers_mut().insert(RETRY_AFTER, asked.unwrap_or(SOON));
         }
         if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -15,6 +15,9 @@ use crate::dispatcher::openapi::{ClaimPath, Session};
 use crate::dispatcher::runners::{self, RegisterError};
 use crate::domain::runner_wire::RunnerRegistration;
 
+/// What its controller is told.
+const NOT_NOW: &str = "the runner could not be registered now; the reason is in Albatros's log";
+
 /// Registers a runner
 ///
 /// At its forge, for one job. Asked again, what was registered before is removed: the answer was lost.
@@ -68,12 +71,13 @@ fn refusal(caller: &Caller, error: RegisterError) -> Refusal {
                 other => other.to_string(),
             })
         }
-        RegisterError::Broken
-        | RegisterError::Overtaken
-        | RegisterError::Registry(_)
-        | RegisterError::Forge(ForgeError::Unanswered(_) | ForgeError::Unavailable(_)) => {
+        RegisterError::Forge(forge @ (ForgeError::Unanswered(_) | ForgeError::Unavailable(_))) => {
             tracing::warn!(claim, error = cause, "a runner could not be registered now");
-            Refusal::later("the runner could not be registered now; the reason is in Albatros's log")
+            Refusal::later_by(NOT_NOW, forge.wait())
+        }
+        RegisterError::Broken | RegisterError::Overtaken | RegisterError::Registry(_) => {
+            tracing::warn!(claim, error = cause, "a runner could not be registered now");
+            Refusal::later(NOT_NOW)
         }
     }
 }

@@ -263,7 +263,7 @@ fn remove(file: &Path) -> io::Result<()> {
 fn is_passing(error: &ControllerError) -> bool {
     match error {
         ControllerError::NoAnswer(_) => true,
-        ControllerError::Refused(_) => error.waiting(),
+        ControllerError::Refused(..) => error.waiting(),
         ControllerError::Client(_) | ControllerError::Socket(_) | ControllerError::Strange(_) => false,
     }
 }

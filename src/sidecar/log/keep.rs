@@ -128,7 +128,7 @@ impl Keeper<'_> {
                 Err(error) => error,
             };
             let again = match &error {
-                ControllerError::Refused(problem) => problem.status >= 500 || matches!(problem.status, 408 | 429),
+                ControllerError::Refused(problem, _) => problem.status >= 500 || matches!(problem.status, 408 | 429),
                 ControllerError::NoAnswer(_) => true,
                 ControllerError::Client(_) | ControllerError::Socket(_) | ControllerError::Strange(_) => false,
             };

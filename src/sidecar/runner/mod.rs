@@ -15,7 +15,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Child;
 use tokio::time::{Duration, Instant, sleep, sleep_until};
 
@@ -30,8 +30,8 @@ pub use settings::RunnerSettings;
 
 /// serve or the forge may be away for so long.
 const REGISTERED_WITHIN: Duration = Duration::from_secs(5 * 60);
-/// Before the controller is asked again.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Before the controller is asked again: at first, and at most where the forge does not ask for more.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// A program that was told to end, and has a job, is killed then: less than the `kill_timeout` of our builder, so that the
 /// files are removed.
 const GRACE: Duration = Duration::from_secs(20);
@@ -99,14 +99,22 @@ pub async fn run(settings: &RunnerSettings, controller: &Controller) -> Result<u
     if status.success() || stops.seen() { Ok(0) } else { Err(RunnerError::Failed(program.name(), status)) }
 }
 
-/// Asks until serve and the forge are there.
+/// Asks until serve and the forge are there, and not before they want to be asked again.
 async fn registered(controller: &Controller) -> Result<RunnerRegistration, ControllerError> {
     let end = Instant::now() + REGISTERED_WITHIN;
+    let (mut pause, longest) = PAUSES;
     loop {
-        match controller.runner().await {
-            Err(error) if may_pass(&error) && Instant::now() + PAUSE < end => sleep(PAUSE).await,
+        let error = match controller.runner().await {
+            Err(error) if may_pass(&error) => error,
             answered => return answered,
+        };
+        let wait = pause.max(error.wait().unwrap_or_default());
+        if Instant::now() + wait >= end {
+            // Another one is started for the job, later and later.
+            return Err(error);
         }
+        sleep(wait).await;
+        pause = (pause * 2).min(longest);
     }
 }
 
@@ -147,6 +155,10 @@ async fn until_it_ends(
             }
             () = at(killed_at), if killed_at.is_some() => {
                 say("the runner did not end: it is killed, with the job that it has");
+                // What it has started is in its group, which our own end would leave behind.
+                if let Some(group) = pid.and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
                 child.start_kill().map_err(RunnerError::Wait)?;
                 return child.wait().await.map_err(RunnerError::Wait);
             }

@@ -17,6 +17,8 @@ const OF_GITHUB: [&str; 2] = ["/home/runner/run.sh", "/actions-runner/run.sh"];
 const JIT: &str = "ACTIONS_RUNNER_INPUT_JITCONFIG";
 /// Without it GitHub's runner does not start as root, which is nobody's root in a container.
 const AS_ROOT: &str = "RUNNER_ALLOW_RUNASROOT";
+/// Without it `run.sh` dies of a signal without a word to the runner that it has started.
+const HANDS_ON: &str = "RUNNER_MANUALLY_TRAP_SIG";
 /// What GitHub's runner starts for a job.
 const WORKER: &str = "Runner.Worker";
 
@@ -72,7 +74,7 @@ impl Program {
                 command.arg("daemon").arg("--config").arg(config);
             }
             RunnerRegistration::Github { jit } => {
-                command.env(JIT, jit);
+                command.env(JIT, jit).env(HANDS_ON, "1");
                 if rustix::process::geteuid().is_root() {
                     command.env(AS_ROOT, "1");
                 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::serve::FakeServe;
+use super::serve::{ALONE, FakeServe};
 use super::{Running, detail, start};
 use crate::fake::wire::PATIENCE;
 
@@ -109,6 +109,65 @@ async fn a_runners_registration_is_given_once() {
 }
 
 #[tokio::test]
+async fn a_runners_script_has_nothing_of_what_builds_have() {
+    let serve = FakeServe::start(&[]).await;
+    serve.runners([Ok(gitea())]);
+    let running = start(serve.source()).await;
+    assert_eq!(running.script("GET /v1/build", "").await.status, 200);
+    let save = r#"{"kind":"cache","id":"c","paths":["p"],"when":"always"}"#;
+    for (line, body) in [
+        ("POST /v1/jobs application/json", r#"{"name":"out","script":"true"}"#),
+        ("GET /v1/jobs", ""),
+        ("DELETE /v1/jobs/out", ""),
+        ("POST /v1/report text/markdown", "# of a workflow"),
+        ("POST /v1/events application/json", r#"{"type":"a"}"#),
+        ("POST /v1/saves application/json", save),
+    ] {
+        let answered = running.script(line, body).await;
+        assert_eq!(answered.status, 403, "{line}: {}", answered.text);
+        assert!(detail(&answered).contains("is a runner"), "{line}: {}", answered.text);
+    }
+    assert!(serve.reports().is_empty());
+}
+
+#[tokio::test]
+async fn a_forge_that_wants_to_be_left_alone_is_left_alone() {
+    let serve = FakeServe::start(&[]).await;
+    serve.runners([Err(429)]);
+    let place = Place::of(&serve, "exit 0").await;
+    let refused = place.running.script("POST /v1/runner", "").await;
+    assert_eq!(refused.headers["retry-after"].to_str().unwrap(), ALONE, "{refused:?}");
+    // For longer than a runner waits: it is not asked again and again meanwhile.
+    let (code, said) = place.run(&[]).await;
+    assert!(code == Some(3) && said.contains("not registered"), "{code:?}: {said}");
+    assert_eq!(serve.runners_asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_end_is_killed_with_all_that_it_has_started() {
+    let serve = FakeServe::start(&[]).await;
+    serve.runners([Ok(gitea())]);
+    let program = r#"
+        trap '' TERM
+        sh -c 'trap "" TERM; echo $$ >"$0.child"; while :; do sleep 0.05; done' "$out" &
+        while ! [ -s "$out.child" ]; do sleep 0.05; done
+        echo ready >"$out"
+        while :; do sleep 0.05; done"#;
+    let place = Place::of(&serve, program).await;
+    let child = place.start(&[]);
+    place.out().await;
+    let started = std::fs::read_to_string(place.path("out.child")).unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let (code, said) = ended(child).await;
+    assert!(code == Some(0) && said.contains("is killed"), "{code:?}: {said}");
+    // It was killed before its parent's end was seen; who reaps it is none of ours.
+    let state = std::fs::read_to_string(format!("/proc/{}/stat", started.trim())).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z"), "{state}");
+    assert!(is_empty(&place.path("tmp")));
+}
+
+#[tokio::test]
 async fn two_that_ask_at_once_are_not_two_runners() {
     let serve = FakeServe::start(&[]).await;
     serve.runners([Ok(gitea())]);
@@ -153,9 +212,10 @@ async fn github_s_runner_is_told_by_its_environment() {
     let serve = FakeServe::start(&[]).await;
     serve.runners([Ok(github())]);
     let place = Place::of(&serve, "").await;
-    place.write("bin/run.sh", r#"echo "[$*] $ACTIONS_RUNNER_INPUT_JITCONFIG ready" >"$out""#);
+    let program = r#"echo "[$*] $ACTIONS_RUNNER_INPUT_JITCONFIG $RUNNER_MANUALLY_TRAP_SIG ready" >"$out""#;
+    place.write("bin/run.sh", program);
     assert_eq!(place.run(&[]).await.0, Some(0));
-    assert_eq!(place.out().await, "[] s3cr3t-jit ready\n");
+    assert_eq!(place.out().await, "[] s3cr3t-jit 1 ready\n", "and hands signals on");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use albatros::api::session::SessionServer;
 use albatros::controller::Source;
+use albatros::domain::event::EventKind;
 use albatros::domain::grant::Grant;
 use albatros::domain::report::Report;
 use albatros::domain::runner_wire::RunnerRegistration;
@@ -25,6 +26,9 @@ use super::jobs::serve::FakeJobs;
 use super::{INJECT, grant};
 
 pub(super) const CLAIM: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// For so many seconds nobody is to ask for a runner, where that is answered with 429.
+pub(super) const ALONE: &str = "600";
 
 /// One request: its bearer and its body.
 pub(super) type Asked = (String, Value);
@@ -151,7 +155,11 @@ async fn exchange(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap, Json
         Some((status, kind)) => problem(status, kind),
         None => {
             let inject = Some(Secret::new(format!("{INJECT}LONG=long-s3cr3t\n")));
-            let grant = Grant { inject, ..grant(true) };
+            let mut grant = Grant { inject, ..grant(true) };
+            if !kept.runners.is_empty() {
+                grant = super::grant(false);
+                grant.facts.event = Some(EventKind::WorkflowJob);
+            }
             ([("content-type", "application/json")], grant.to_wire().unwrap()).into_response()
         }
     }
@@ -180,6 +188,11 @@ async fn runner(State(kept): State<Arc<Mutex<Kept>>>, Path(claim): Path<String>,
     match answer {
         Some(Ok(registration)) => {
             ([("content-type", "application/json")], registration.to_wire().unwrap()).into_response()
+        }
+        Some(Err(429)) => {
+            let mut refused = problem(429, "about:blank");
+            refused.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static(ALONE));
+            refused
         }
         Some(Err(status)) => problem(status, "about:blank"),
         None => problem(409, "about:blank"),

@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     Html(u16),
     /// 429 with `Retry-After: 1`.
     TooMany,
+    /// 429 with this `Retry-After`.
+    LeaveAlone(&'static str),
     /// No answer, and nothing is done, until the caller leaves or [`Faults::clear`].
     Hang,
     /// It is done, but the answer hangs until the caller leaves or [`Faults::clear`].

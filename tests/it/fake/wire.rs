@@ -212,6 +212,11 @@ async fn respond<S: Service>(
         None => service.answer(call).await,
         Some(Fault::Text(code, words)) => text(code, words),
         Some(Fault::Html(code)) => html(code),
+        Some(Fault::LeaveAlone(seconds)) => {
+            let mut answer = text(429, "slow down");
+            answer.headers_mut().insert("retry-after", axum::http::HeaderValue::from_static(seconds));
+            answer
+        }
         Some(Fault::TooMany) => {
             let mut answer =
                 text(429, "Your IP is issuing too many concurrent connections, please rate limit your calls\n");
