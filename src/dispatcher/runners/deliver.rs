@@ -5,7 +5,7 @@ use std::time::Instant;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 
-use super::amend;
+use super::{amend, pool_of};
 use crate::dispatcher::answer::{Answer, Problem};
 use crate::dispatcher::audit::Line;
 use crate::dispatcher::claim::{already_built, at_claim, nonce};
@@ -17,7 +17,7 @@ use crate::domain::id::ClaimId;
 use crate::domain::json::shown;
 use crate::domain::record::Record;
 use crate::domain::repo_url::RepoUrl;
-use crate::domain::runners::{Asked, ByRunner, Runner, SeenJob, SeenState, plan, pool_for, record};
+use crate::domain::runners::{Asked, ByRunner, Runner, SeenJob, SeenState, plan, record};
 use crate::registry::{self, Found, RegistryError};
 
 /// Labels of a job that an answer repeats.
@@ -87,8 +87,7 @@ async fn queued(
 /// Claims a runner for a job; none where no pool is for it.
 pub(crate) async fn claim(app: &App, found: &Found, job: &SeenJob, attempt: u32) -> Result<Option<Claimed>, Problem> {
     let config: &RepoConfig = &found.config;
-    let kind = config.forge.as_ref().map(|forge| forge.kind);
-    let Some(pool) = kind.and_then(|kind| pool_for(&config.runners, kind, &job.labels)) else { return Ok(None) };
+    let Some(pool) = pool_of(config, &job.labels) else { return Ok(None) };
     let scope = found.repo.parse::<RepoUrl>().map_err(|why| Problem::bad_request(why.to_string()))?;
     let site = app.site();
     let asked = Asked { config, entry: &found.repo, scope: scope.canonical(), site: &site, job, pool, attempt };

@@ -15,7 +15,7 @@ use crate::api::forge::{ForgeError, Runners};
 use crate::domain::config::RepoConfig;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Phase, Record};
-use crate::domain::runners::Runner;
+use crate::domain::runners::{Pool, Runner, pool_for};
 use crate::registry::{RegistryError, Written};
 
 /// Tries of one write against other writers of the same record.
@@ -25,6 +25,12 @@ const TRIES: usize = 10;
 pub(crate) fn at_forge(app: &App, config: &RepoConfig, entry: &str) -> Result<Runners, ForgeError> {
     let why = || ForgeError::Refused("the entry has no forge whose runners could be asked for".to_owned());
     Runners::new(app.forge_client.clone(), config.forge.as_ref().ok_or_else(why)?, entry)
+}
+
+/// The pool of an entry that a job with these labels is for. Of several entries above a job the nearest one that has such a
+/// pool counts, wherever that is asked.
+pub(crate) fn pool_of<'a>(config: &'a RepoConfig, labels: &[String]) -> Option<&'a Pool> {
+    pool_for(&config.runners, config.forge.as_ref()?.kind, labels)
 }
 
 /// Changes what an open record knows of its runner, whatever others change in it meanwhile. None where it is over, gone,

@@ -61,7 +61,7 @@ pub(crate) async fn register(
         return Err(RegisterError::Over);
     }
     if again {
-        forge.remove_named(&runner.name).await?;
+        forge.remove_named(&runner.name, runner.registered).await?;
     }
     let Registered { id, registration } = forge.register(runner).await?;
     match settled(app, claim, now, id).await {

@@ -1,23 +1,25 @@
-//! Which entry a delivery of a workflow's job belongs to: the repository's own if it has `runners`, else its owner's, else
-//! its forge's; each verified with its own credential.
+//! Which entry a delivery of a workflow's job belongs to: the repository's own if its `runners` know the job's labels, else
+//! its owner's, else its forge's; each verified with its own credential.
 
+use super::pool_of;
 use crate::dispatcher::App;
 use crate::dispatcher::answer::Problem;
 use crate::dispatcher::hook::{UNKNOWN, registry_down, unauthorized, usable};
-use crate::domain::delivery::Incoming;
+use crate::domain::delivery::{self, Incoming};
+use crate::domain::event::Event;
 use crate::domain::repo_url::RepoUrl;
-use crate::domain::verify;
+use crate::domain::verify::{self, Verified};
 use crate::registry::Found;
 
 /// An address and the entry that was found for it.
-struct Place {
+struct Place<'a> {
     url: RepoUrl,
     found: Option<Found>,
-    verified: bool,
+    verified: Option<Verified<'a>>,
 }
 
 /// The entry whose pools are meant, once its credential has matched: from the local copy first, then by a consistent read.
-/// Where none has pools it is the repository's own, so that its webhook is told so.
+/// Where none knows the job's labels it is the nearest with pools, else the repository's own, so that its webhook is told so.
 pub(in crate::dispatcher) async fn configuration(
     app: &App,
     url: &RepoUrl,
@@ -36,17 +38,27 @@ pub(in crate::dispatcher) async fn configuration(
                         verify::decoy(json);
                     }
                 })
-                .is_ok(),
+                .ok(),
             None => {
                 verify::decoy(json);
-                false
+                None
             }
         };
         places.push(Place { url, found, verified });
     }
-    let has_pools = |place: &&Place| place.found.as_ref().is_some_and(|found| !found.config.runners.is_empty());
-    let meant = places.iter().find(has_pools).filter(|place| place.verified);
-    let own = places.first().filter(|place| place.verified);
+    let Some(verified) = places.iter().find_map(|place| place.verified.as_ref()) else {
+        return Err(unauthorized(app, url, &UNKNOWN_OR_WRONG));
+    };
+    let labels = match delivery::parse(incoming, verified)? {
+        Event::Job(job) => job.labels,
+        Event::Change(_) | Event::PullClosed { .. } | Event::Test | Event::Ignored { .. } => Vec::new(),
+    };
+    let knows = |place: &&Place<'_>| place.found.as_ref().is_some_and(|it| pool_of(&it.config, &labels).is_some());
+    let has_pools = |place: &&Place<'_>| place.found.as_ref().is_some_and(|it| !it.config.runners.is_empty());
+    // Whose jobs a nearer entry takes, that one's webhook tells of them.
+    let meant = places.iter().find(knows).or_else(|| places.iter().find(has_pools));
+    let meant = meant.filter(|place| place.verified.is_some());
+    let own = places.first().filter(|place| place.verified.is_some());
     let Some(place) = meant.or(own) else { return Err(unauthorized(app, url, &UNKNOWN_OR_WRONG)) };
     let now = app.registry.entry_now(&place.url).await.map_err(|error| registry_down(&error))?;
     let now = usable(now, &place.url)?.ok_or_else(|| unauthorized(app, url, &UNKNOWN))?;

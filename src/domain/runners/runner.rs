@@ -50,7 +50,7 @@ pub struct Runner {
 pub struct JobAt {
     /// Its number.
     pub id: u64,
-    /// Which run of it this is, from 1 on.
+    /// Which run of it this is, as the forge counts: from 1 on, and at Gitea 0 until a runner has it.
     pub attempt: u64,
     /// The canonical address of its repository.
     pub repo: String,

@@ -70,7 +70,7 @@ impl Runners {
                 break;
             }
         }
-        Ok(Listing { entries, is_whole })
+        Ok(Listing { entries, is_whole, hidden: Vec::new() })
     }
 
     pub(super) async fn gitea_register(&self, runner: &Runner) -> Result<Registered, ForgeError> {

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::stream::{self, StreamExt as _};
 use reqwest::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Listing, PAGES, Registered, Runners, wire};
 use crate::api::forge::ForgeError;
@@ -15,6 +17,8 @@ use crate::domain::runners::{Runner, Scope, SeenJob, offered};
 
 /// Runs of one repository that are looked into; further ones have their turn when these are over.
 const MOST_RUNS: usize = 100;
+/// Lists that are asked for at once; many more GitHub takes for abuse.
+const AT_ONCE: usize = 8;
 /// Repositories of an organisation that are looked through in one turn.
 const IN_TURN: &str = "3";
 /// The group in which all runners are that nobody has put into another.
@@ -27,29 +31,54 @@ struct Answered {
 }
 
 impl Runners {
-    pub(super) async fn github_jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Listing<SeenJob>, ForgeError> {
+    pub(super) async fn github_jobs(
+        &self,
+        named: &BTreeSet<(String, String)>,
+        until: Instant,
+    ) -> Result<Listing<SeenJob>, ForgeError> {
         if let Scope::Repo { owner, name } = &self.scope {
-            return self.github_jobs_of(owner, name).await;
+            return self.github_jobs_of(owner, name, AT_ONCE).await;
         }
-        let mut all = Listing { entries: Vec::new(), is_whole: true };
-        for (owner, name) in named {
-            match self.github_jobs_of(owner, name).await {
-                Ok(of_one) => {
+        let of_one = |repo: &'_ (String, String)| {
+            let (owner, name) = repo.clone();
+            async move {
+                let answer = timeout_at(until, self.github_jobs_of(&owner, &name, 1)).await;
+                (owner, name, answer)
+            }
+        };
+        let mut answers = stream::iter(named).map(of_one).buffer_unordered(AT_ONCE);
+        let mut all = Listing { entries: Vec::new(), is_whole: true, hidden: Vec::new() };
+        // One that is gone, slow, or that the token may not read, is not in the others' way.
+        let (mut answered, mut silent) = (named.is_empty(), None);
+        while let Some((owner, name, answer)) = answers.next().await {
+            let what = "the jobs of a repository's workflows cannot be listed";
+            match answer {
+                Ok(Ok(of_one)) => {
+                    answered = true;
                     all.entries.extend(of_one.entries);
                     all.is_whole &= of_one.is_whole;
+                    continue;
                 }
-                // One that is gone, or that the token may not read, is not in the others' way.
-                Err(ForgeError::Refused(why)) => {
-                    tracing::warn!(owner, name, why, "the jobs of a repository's workflows cannot be listed");
-                    all.is_whole = false;
+                Ok(Err(error)) if error.wait().is_some() => return Err(error),
+                Ok(Err(ForgeError::Refused(why))) => {
+                    answered = true;
+                    all.hidden.push(format!("{owner}/{name}: {why}"));
                 }
-                Err(error) => return Err(error),
+                Ok(Err(error)) => {
+                    tracing::warn!(owner, name, error = &error as &dyn std::error::Error, "{what}");
+                    silent = Some(error);
+                }
+                Err(_elapsed) => tracing::warn!(owner, name, "{what} in time"),
             }
+            all.is_whole = false;
         }
-        Ok(all)
+        match silent {
+            Some(error) if !answered => Err(error),
+            Some(_) | None => Ok(all),
+        }
     }
 
-    async fn github_jobs_of(&self, owner: &str, name: &str) -> Result<Listing<SeenJob>, ForgeError> {
+    async fn github_jobs_of(&self, owner: &str, name: &str, at_once: usize) -> Result<Listing<SeenJob>, ForgeError> {
         let repo = ["repos", owner, name, "actions", "runs"];
         let (mut runs, mut is_whole) = (BTreeSet::new(), true);
         // A run is in progress while one of its jobs is, whatever the others wait for.
@@ -60,16 +89,20 @@ impl Runners {
             runs.extend(listed.entries.into_iter().map(|run: wire::Run| run.id));
         }
         is_whole &= runs.len() <= MOST_RUNS;
-        let mut entries = Vec::new();
-        for run in runs.into_iter().take(MOST_RUNS) {
+        let of_run = |run: u64| async move {
             let run = run.to_string();
             let path: Vec<&str> = repo.into_iter().chain([run.as_str(), "jobs"]).collect();
             let taken = |listed: wire::Jobs| (listed.jobs, listed.total_count);
-            let listed = self.github_pages((&path, &[("filter", "latest")]), taken).await?;
+            self.github_pages((&path, &[("filter", "latest")]), taken).await
+        };
+        let mut lists = stream::iter(runs.into_iter().take(MOST_RUNS)).map(of_run).buffer_unordered(at_once);
+        let mut entries: Vec<SeenJob> = Vec::new();
+        while let Some(listed) = lists.next().await {
+            let listed = listed?;
             is_whole &= listed.is_whole;
             entries.extend(listed.entries.into_iter().map(|job| job.seen(self.address(owner, name))));
         }
-        Ok(Listing { entries, is_whole })
+        Ok(Listing { entries, is_whole, hidden: Vec::new() })
     }
 
     /// A list of which each page says how long it is.
@@ -92,7 +125,7 @@ impl Runners {
                 break;
             }
         }
-        Ok(Listing { entries, is_whole })
+        Ok(Listing { entries, is_whole, hidden: Vec::new() })
     }
 
     pub(super) async fn github_repositories(

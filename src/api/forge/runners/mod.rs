@@ -1,16 +1,21 @@
 //! Actions of Gitea and GitHub: which jobs want a runner, which runners there are, and registering one for one job.
 
+mod budget;
 mod gitea;
 mod github;
 mod wire;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::OnceCell;
+use tokio::time::Instant;
 use url::Url;
+
+use budget::Budget;
 
 use super::{Forge, ForgeClient, ForgeError, call};
 use crate::api::http::Answer;
@@ -30,6 +35,7 @@ pub struct Runners {
     /// The forge's address as people see it.
     home: Url,
     base: OnceCell<Vec<String>>,
+    budget: Budget,
 }
 
 /// A list of a forge, as far as it was read.
@@ -39,6 +45,8 @@ pub struct Listing<T> {
     pub entries: Vec<T>,
     /// Whether that is all.
     pub is_whole: bool,
+    /// What of it the token may not read, and why.
+    pub hidden: Vec<String>,
 }
 
 /// A runner that has just been registered.
@@ -57,6 +65,8 @@ pub enum Removed {
     Yes,
     /// The forge keeps it as it has a job.
     Busy,
+    /// It was not found, and the list was too long to be read to its end.
+    Unseen,
 }
 
 impl Runners {
@@ -76,7 +86,7 @@ impl Runners {
             owner: String::new(),
             name: String::new(),
         };
-        Ok(Self { forge, scope, home, base: OnceCell::new() })
+        Ok(Self { forge, scope, home, base: OnceCell::new(), budget: Budget::default() })
     }
 
     /// What it is for.
@@ -86,15 +96,25 @@ impl Runners {
     }
 
     /// The jobs that are queued or in progress. GitHub lists them a repository at a time: of an organisation those
-    /// repositories are asked that are named, by owner and name.
+    /// repositories are asked that are named, by owner and name, and those count that have answered by `until`.
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn jobs(&self, named: &BTreeSet<(String, String)>) -> Result<Listing<SeenJob>, ForgeError> {
+    pub async fn jobs(
+        &self,
+        named: &BTreeSet<(String, String)>,
+        until: Instant,
+    ) -> Result<Listing<SeenJob>, ForgeError> {
         match self.forge.kind {
             ForgeKind::Gitea => self.gitea_jobs().await,
-            ForgeKind::Github => self.github_jobs(named).await,
+            ForgeKind::Github => self.github_jobs(named, until).await,
         }
+    }
+
+    /// How long to leave the forge alone, so that what it still allows lasts until it allows more.
+    #[must_use]
+    pub fn pace(&self) -> Duration {
+        self.budget.pace()
     }
 
     /// The next few repositories in which jobs may be that nobody has told of; only where jobs are listed a repository at
@@ -126,15 +146,17 @@ impl Runners {
                 break;
             }
         }
-        Ok(Listing { entries, is_whole })
+        Ok(Listing { entries, is_whole, hidden: Vec::new() })
     }
 
     /// Those of a name.
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn named(&self, name: &str) -> Result<Vec<SeenRunner>, ForgeError> {
-        Ok(self.list().await?.entries.into_iter().filter(|runner| runner.name == name).collect())
+    pub async fn named(&self, name: &str) -> Result<Listing<SeenRunner>, ForgeError> {
+        let mut listed = self.list().await?;
+        listed.entries.retain(|runner| runner.name == name);
+        Ok(listed)
     }
 
     /// Takes a runner off the list; one that is not on it any more is none.
@@ -151,14 +173,18 @@ impl Runners {
         }
     }
 
-    /// Takes all runners of a name off the list.
+    /// Takes all runners of a name off the list, and the one of a number that is known to have it: a list may be too long
+    /// to be read to its end.
     ///
     /// # Errors
     /// See [`ForgeError`].
-    pub async fn remove_named(&self, name: &str) -> Result<Removed, ForgeError> {
-        let mut removed = Removed::Yes;
-        for runner in self.named(name).await? {
-            if self.remove(runner.id).await? == Removed::Busy {
+    pub async fn remove_named(&self, name: &str, known: Option<u64>) -> Result<Removed, ForgeError> {
+        let Listing { entries, is_whole, .. } = self.named(name).await?;
+        let is_seen = known.is_some() || !entries.is_empty();
+        let ids: BTreeSet<u64> = entries.into_iter().map(|runner| runner.id).chain(known).collect();
+        let mut removed = if is_whole || is_seen { Removed::Yes } else { Removed::Unseen };
+        for id in ids {
+            if self.remove(id).await? == Removed::Busy {
                 removed = Removed::Busy;
             }
         }
@@ -220,12 +246,15 @@ impl Runners {
     ) -> Result<Answer, ForgeError> {
         let query: Vec<(&str, String)> = query.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let url = self.forge.within(path, &query)?;
-        self.forge
+        let answer = self
+            .forge
             .send(what, method, url, |request| match body {
                 Some(body) => request.json(body),
                 None => request,
             })
-            .await
+            .await?;
+        self.budget.note(&answer);
+        Ok(answer)
     }
 
     /// Where the API has the actions of the scope.

@@ -24,7 +24,7 @@ impl Course {
             return Ok(None);
         };
         let since = Timestamp::now().duration_since(record.finished.unwrap_or(record.created));
-        let name = runner.name.clone();
+        let (name, id) = (runner.name.clone(), runner.registered);
         let config = match self.configured().await? {
             Configured::Yes(config) => config,
             Configured::No => return Ok(None),
@@ -37,8 +37,12 @@ impl Course {
             Ok(forge) => forge,
             Err(error) => return Ok(self.forge_refuses(&error)),
         };
-        match tokio::time::timeout(WITHIN, forge.remove_named(&name)).await {
+        match tokio::time::timeout(WITHIN, forge.remove_named(&name, id)).await {
             Ok(Ok(Removed::Yes)) => Ok(None),
+            Ok(Ok(Removed::Unseen)) => {
+                Ok(self
+                    .unlist_later(since, "the forge lists more runners than are read: remove those that nobody needs"))
+            }
             Ok(Ok(Removed::Busy)) if since > BUSY_FOR => Ok(None),
             Ok(Ok(Removed::Busy)) => Ok(self.unlist_later(since, "the forge says that it has a job")),
             Ok(Err(error @ ForgeError::Refused(_))) => Ok(self.forge_refuses(&error)),

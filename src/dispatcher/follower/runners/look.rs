@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::super::lock::Lock;
+use super::tries::Tries;
 use crate::api::forge::{ForgeError, Removed, Runners};
 use crate::dispatcher::SharedApp;
 use crate::dispatcher::answer::Problem;
@@ -21,6 +23,8 @@ use crate::registry::{Entry, Found, RegistryError};
 
 /// Repositories that are asked for jobs in one look, where they are asked one by one.
 const MOST_ASKED: usize = 100;
+/// How long their answers are waited for: less than a look may take, so that what was read is acted on.
+const JOBS_WITHIN: Duration = Duration::from_secs(75);
 /// Who ends what nobody needs.
 const BY: &str = "Albatros: no job is left for it";
 /// Who ends what its forge has let go of.
@@ -60,6 +64,7 @@ pub(super) struct Rounds {
     turn: usize,
     /// Those that had jobs when they were asked last.
     active: BTreeSet<(String, String)>,
+    tries: Tries,
 }
 
 /// What a look came to.
@@ -71,6 +76,8 @@ pub(super) struct Looked {
     pub(super) rounds: Rounds,
     /// The first of what could not be done.
     pub(super) trouble: Option<LookError>,
+    /// How long its forge is to be left alone, by what it still allows.
+    pub(super) pace: Duration,
 }
 
 /// What is needed for it.
@@ -91,7 +98,10 @@ impl Look {
         let asked = Timestamp::now();
         let kind = self.found.config.forge.as_ref().map_or(ForgeKind::Gitea, |forge| forge.kind);
         let (named, mut rounds) = self.named(&forge).await?;
-        let jobs = forge.jobs(&named).await?;
+        let jobs = forge.jobs(&named, Instant::now() + JOBS_WITHIN).await?;
+        for why in &jobs.hidden {
+            tracing::warn!(scope = self.scope, why, "the jobs of a repository's workflows cannot be listed");
+        }
         rounds.active = jobs.entries.iter().filter_map(|job| owner_and_name(&job.at.repo)).collect();
         let all_jobs = jobs.is_whole && (kind == ForgeKind::Gitea || named.len() < MOST_ASKED);
         let jobs = self.ours(jobs.entries).await?;
@@ -110,12 +120,13 @@ impl Look {
             asked,
         };
         let (actions, before) = reconcile(&seen, &self.before);
+        rounds.tries.keep(jobs.iter().filter(|job| job.state == SeenState::Queued));
         let mut trouble = None;
         for action in actions {
             if !self.lock.is_proven(&self.app.registry).await {
                 return Err(LookError::Lock);
             }
-            if let Err(error) = self.act(&forge, &seen, action).await {
+            if let Err(error) = self.act(&forge, &seen, action, &mut rounds.tries).await {
                 let (scope, cause) = (self.scope.as_str(), &error as &dyn std::error::Error);
                 tracing::warn!(scope, error = cause, "what a runner or a job needs could not be done");
                 let is_enough = error.wait().is_some();
@@ -125,7 +136,7 @@ impl Look {
                 }
             }
         }
-        Ok(Looked { before, rounds, trouble })
+        Ok(Looked { before, rounds, trouble, pace: forge.pace() })
     }
 
     /// The repositories to be asked in this look: of open runners, of jobs that were seen, and the next few of all others.
@@ -160,7 +171,7 @@ impl Look {
         Ok(ours)
     }
 
-    /// Whether this entry is the nearest above a job that has pools.
+    /// Whether this entry is the nearest above a job that has a pool for it.
     async fn is_ours(&self, job: &SeenJob) -> Result<bool, RegistryError> {
         let Ok(repo) = job.at.repo.parse::<RepoUrl>() else { return Ok(false) };
         // An entry for it may leave the ending out.
@@ -171,7 +182,7 @@ impl Look {
                 return Ok(true);
             }
             if let Entry::Found(found) = self.app.registry.entry(&url).await?
-                && !found.config.runners.is_empty()
+                && runners::pool_of(&found.config, &job.labels).is_some()
             {
                 return Ok(false);
             }
@@ -187,10 +198,10 @@ impl Look {
         Ok(ours.map(|(claim, stored)| (claim, stored.value)).collect())
     }
 
-    async fn act(&self, forge: &Runners, seen: &Seen<'_>, action: Action) -> Result<(), LookError> {
+    async fn act(&self, forge: &Runners, seen: &Seen<'_>, action: Action, tries: &mut Tries) -> Result<(), LookError> {
         match action {
             Action::Claim { job, .. } => match seen.jobs.get(job) {
-                Some(job) => self.claim(job).await,
+                Some(job) => self.claim(job, tries).await,
                 None => Ok(()),
             },
             Action::Take { claim, job } => {
@@ -222,14 +233,13 @@ impl Look {
         let Some(runner) = stored.value.runner.as_deref().filter(|runner| runner.is_idle()) else { return Ok(()) };
         if runner.registering.is_some() {
             // It may have taken a job since it was listed.
-            let listed = forge.named(&runner.name).await?;
+            let listed = forge.named(&runner.name).await?.entries;
             if listed.iter().any(|one| one.busy) || self.may_work(forge, &runner.name).await? {
                 return Ok(());
             }
-            for one in listed {
-                if forge.remove(one.id).await? == Removed::Busy {
-                    return Ok(());
-                }
+            match forge.remove_named(&runner.name, runner.registered).await? {
+                Removed::Yes => {}
+                Removed::Busy | Removed::Unseen => return Ok(()),
             }
         }
         self.stop(claim, BY).await
@@ -240,7 +250,7 @@ impl Look {
         if self.found.config.forge.as_ref().is_some_and(|forge| forge.kind == ForgeKind::Github) {
             return Ok(false);
         }
-        let jobs = forge.jobs(&BTreeSet::new()).await?;
+        let jobs = forge.jobs(&BTreeSet::new(), Instant::now() + JOBS_WITHIN).await?;
         let has_it = |job: &SeenJob| matches!(&job.state, SeenState::InProgress(Some((_, by))) if by == name);
         Ok(!jobs.is_whole || jobs.entries.iter().any(has_it))
     }

@@ -24,6 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::backoff::Backoff;
 use super::lock::Lock;
 use crate::dispatcher::SharedApp;
+use crate::domain::config::ForgeKind;
 use crate::domain::id::ClaimId;
 use crate::domain::record::{Phase, Record};
 use crate::domain::repo_url::RepoUrl;
@@ -39,6 +40,9 @@ const WITHIN: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 4;
 /// Which scopes there are and what is due is looked at this often.
 const TICK: Duration = Duration::from_secs(1);
+/// What something is told of out of turn is not looked at sooner after the look before, where each costs calls that are
+/// counted.
+const APART: Duration = Duration::from_secs(10);
 /// A scope that something was told of is looked at after this: its next delivery is often close behind.
 const SOON: Duration = Duration::from_millis(500);
 
@@ -49,6 +53,10 @@ pub(super) type Listed = Arc<Vec<(ClaimId, Record)>>;
 #[derive(Debug)]
 struct Scoped {
     due: Instant,
+    /// Its forge is to be left alone until then, whatever is told.
+    not_before: Instant,
+    /// How far apart looks are at least.
+    apart: Duration,
     looking: bool,
     /// Something has changed since the look that is under way began.
     stale: bool,
@@ -66,6 +74,8 @@ impl Scoped {
         let (before, told) = (Before::default(), HashSet::new());
         Self {
             due: Instant::now(),
+            not_before: Instant::now(),
+            apart: Duration::ZERO,
             looking: false,
             stale: false,
             before,
@@ -74,6 +84,17 @@ impl Scoped {
             told,
             count: 0,
         }
+    }
+
+    /// Something was told: it is looked at soon, though not before its forge wants to be asked again.
+    fn hurry(&mut self, now: Instant) {
+        self.due = self.due.min(now + SOON).max(self.not_before);
+    }
+
+    /// The next look, this long after one that ended now, and the forge left alone for so long whatever is told meanwhile.
+    fn rest(&mut self, now: Instant, wait: Duration, alone: Duration) {
+        self.not_before = now + alone.max(self.apart);
+        self.due = (now + wait).max(self.not_before);
     }
 }
 
@@ -109,6 +130,7 @@ pub(super) async fn keep_looking(app: SharedApp, lock: Arc<Lock>, lists: watch::
                 continue;
             }
             (scoped.looking, scoped.stale) = (true, false);
+            scoped.apart = apart(found, every);
             let look = Look {
                 app: SharedApp::clone(&app),
                 lock: Arc::clone(&lock),
@@ -138,6 +160,14 @@ fn wanted<'a>(entries: &'a [Found], listed: &Listed) -> Vec<&'a Found> {
     entries.iter().filter(has).collect()
 }
 
+/// GitHub counts calls by the hour, and a look at an organisation costs many.
+fn apart(found: &Found, every: Duration) -> Duration {
+    match found.config.forge.as_ref().map(|forge| forge.kind) {
+        Some(ForgeKind::Github) => APART.min(every),
+        Some(ForgeKind::Gitea) | None => Duration::ZERO,
+    }
+}
+
 fn canonical(repo: &str) -> Option<String> {
     repo.parse::<RepoUrl>().ok().map(|url| url.canonical().to_owned())
 }
@@ -160,7 +190,7 @@ fn hear(scopes: &mut HashMap<String, Scoped>, listed: &Listed) {
         let is_news = !told.is_subset(&scoped.told) || count < scoped.count;
         if is_news {
             scoped.stale = true;
-            scoped.due = scoped.due.min(Instant::now() + SOON);
+            scoped.hurry(Instant::now());
         }
         (scoped.told, scoped.count) = (told, count);
     }
@@ -175,13 +205,14 @@ fn ended_of(
         Ok((scope, looked)) => {
             let Some(scoped) = scopes.get_mut(&scope) else { return };
             scoped.looking = false;
-            let error = match looked {
-                Ok(Looked { before, rounds, trouble }) => {
+            let (error, pace) = match looked {
+                Ok(Looked { before, rounds, trouble, pace }) => {
                     (scoped.before, scoped.rounds) = (before, rounds);
-                    trouble
+                    (trouble, pace)
                 }
-                Err(error) => Some(error),
+                Err(error) => (Some(error), Duration::ZERO),
             };
+            let asked = error.as_ref().and_then(LookError::wait).unwrap_or_default();
             let wait = match error {
                 None => {
                     scoped.backoff.reset();
@@ -191,15 +222,42 @@ fn ended_of(
                     let cause = &error as &dyn std::error::Error;
                     let what = "runners and jobs of a forge could not all be looked after; it is tried again";
                     tracing::warn!(scope, error = cause, "{what}");
-                    scoped.backoff.wait().max(error.wait().unwrap_or_default())
+                    scoped.backoff.wait()
                 }
             };
-            scoped.due = Instant::now() + wait;
+            scoped.rest(Instant::now(), wait, asked.max(pace));
         }
         Err(error) => {
             // Which one is not known: those that are not at it any more begin anew.
             tracing::error!(%error, "a look at runners broke");
             scopes.retain(|_, scoped| !scoped.looking);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(30);
+
+    #[test]
+    fn what_is_told_brings_a_look_forward_and_never_before_the_forge_wants_to_be_asked_again() {
+        let (mut scoped, now) = (Scoped::new(EVERY), Instant::now());
+        scoped.rest(now, EVERY, Duration::ZERO);
+        scoped.hurry(now);
+        assert_eq!(scoped.due, now + SOON);
+        let asked = Duration::from_secs(900);
+        scoped.rest(now, EVERY, asked);
+        assert_eq!(scoped.due, now + asked);
+        scoped.hurry(now);
+        assert_eq!(scoped.due, now + asked);
+        scoped.apart = APART;
+        scoped.rest(now, EVERY, Duration::ZERO);
+        assert_eq!(scoped.due, now + EVERY);
+        scoped.hurry(now);
+        assert_eq!(scoped.due, now + APART, "calls of GitHub's are counted");
+        scoped.hurry(now + APART);
+        assert_eq!(scoped.due, now + APART);
     }
 }

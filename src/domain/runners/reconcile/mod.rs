@@ -179,8 +179,7 @@ fn stand(
         return Standing::Leaving;
     }
     let job = seen.jobs.iter().find(|job| match &job.state {
-        // Numbers are those of one repository or organisation; names are ours.
-        SeenState::InProgress(Some((id, name))) if name.is_empty() => runner.registered == Some(*id),
+        // By its name, which is ours alone; what is told without one is told of nobody.
         SeenState::InProgress(Some((_, name))) => *name == runner.name,
         SeenState::InProgress(None) | SeenState::Waiting | SeenState::Queued | SeenState::Completed(_) => false,
     });

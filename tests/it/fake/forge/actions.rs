@@ -30,6 +30,8 @@ pub(crate) struct Runner {
     pub(crate) scope: String,
     pub(crate) labels: Vec<String>,
     pub(crate) busy: bool,
+    /// GitHub's group, where it was told.
+    pub(crate) group: Option<u64>,
 }
 
 /// Jobs and runners.
@@ -131,7 +133,7 @@ fn register(actions: &mut Actions, scope: &str, name: &str, labels: Vec<String>)
     actions.numbers += 1;
     actions.registered += 1;
     let (id, scope) = (actions.numbers, scope.to_owned());
-    let runner = Runner { id, name: name.to_owned(), scope, labels, busy: false };
+    let runner = Runner { id, name: name.to_owned(), scope, labels, busy: false, group: None };
     actions.runners.push(runner.clone());
     runner
 }
@@ -241,6 +243,9 @@ pub(super) fn github(store: &mut Store, call: &Call, scope: &str, rest: &[&str])
             let labels = asked["labels"].as_array().unwrap().iter();
             let labels = labels.map(|label| label.as_str().unwrap().to_owned()).collect();
             let runner = register(actions, scope, asked["name"].as_str().unwrap(), labels);
+            if let Some(listed) = actions.runners.iter_mut().find(|one| one.id == runner.id) {
+                listed.group = asked["runner_group_id"].as_u64();
+            }
             let shown = json!({"id": runner.id, "name": runner.name, "busy": false});
             wire::json(201, &json!({"runner": shown, "encoded_jit_config": "aml0LXMzY3IzdA=="}))
         }

@@ -1,7 +1,13 @@
 //! Deliveries that are lost, forges that are away, runners that die, and servers that are killed at each step.
 
+use albatros::domain::claim::of_runner;
+use albatros::domain::config::RepoConfig;
+use albatros::domain::plan::Site;
+
 use super::*;
+use crate::fake::delivery::REPO as URL;
 use crate::fake::fault::{Fault, Times};
+use crate::fake::world::DONE;
 
 #[tokio::test]
 async fn a_lost_delivery_is_made_good_by_asking_the_forge() {
@@ -84,6 +90,68 @@ async fn a_registration_that_fails_for_a_while_is_asked_for_again() {
 }
 
 #[tokio::test]
+async fn how_long_a_forge_wants_to_be_left_alone_is_told_to_who_asks_for_a_registration() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let build = world.nomad.child("runner", 1).await;
+    world.nomad.place(&build);
+    named(&world, &build).await;
+    world.forge.faults().arm("POST", "/Register", Times::Next(1), Fault::LeaveAlone("77"));
+    let (later, claim, secret) = registration(&world, &serve, &build).await;
+    assert_eq!((later.status, later.headers["retry-after"].to_str().unwrap()), (503, "77"), "{}", later.text);
+    assert_eq!(register(&serve, &claim, &secret).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_job_whose_runners_were_ended_or_had_others_jobs_gets_another_however_often() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    let job = world.forge.queue(REPO, &[LABEL]);
+    deliver(&serve, &job).await;
+    registered(&world, &serve, 1).await;
+    deliver(&serve, &world.forge.finish_job(job.id, "cancelled")).await;
+    world.all_done(1).await;
+    let (key, ended) = world.done()[0].clone();
+    assert!(key.ends_with(&claim_of(&world, job.id, 1)), "as the server makes them");
+    assert_eq!(ended["outcome"]["is"], "cancelled", "{ended}");
+    serve.kill().await;
+    world.let_locks_go();
+    let job = world.forge.queue(REPO, &[LABEL]);
+    for attempt in 1..=40 {
+        world.consul.put(&format!("{DONE}{}", claim_of(&world, job.id, attempt)), ended.to_string());
+    }
+    let _serve = world.serve().await;
+    until(&world, "its 41st runner", |open| open.iter().any(|runner| runner["attempt"] == 41)).await;
+    assert_eq!(world.open().len(), 1);
+}
+
+/// The claim of a runner, by the same words as the server's.
+fn claim_of(world: &World, job: u64, attempt: u32) -> String {
+    let mut config = world.config();
+    config["runners"] = pool();
+    let config = RepoConfig::parse(config.to_string().as_bytes()).unwrap();
+    of_runner(&config, &Site::default(), (URL, job, 0, attempt)).as_str().to_owned()
+}
+
+#[tokio::test]
+async fn a_runner_that_runs_longer_than_its_pool_allows_is_stopped_and_removed() {
+    let world = world(&json!([{"labels": [LABEL], "timeout": "1s"}])).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let (build, id) = registered(&world, &serve, 1).await;
+    let job = world.forge.take_job(id).unwrap();
+    world.nomad.wait("it is stopped", || world.nomad.job(&build)["Stop"] == true).await;
+    world.forge.finish_job(job.id, "failure");
+    world.all_done(1).await;
+    assert_eq!(world.done()[0].1["outcome"]["is"], "timeout");
+    assert!(world.forge.runners().is_empty());
+}
+
+#[tokio::test]
 async fn a_forge_that_is_away_for_a_while_loses_no_job_and_keeps_no_runner() {
     let world = world(&pool()).await;
     let serve = world.serve().await;
@@ -100,6 +168,46 @@ async fn a_forge_that_is_away_for_a_while_loses_no_job_and_keeps_no_runner() {
     world.all_done(1).await;
     assert!(world.forge.runners().is_empty());
     assert_eq!(taken.id, job.id);
+}
+
+/// A forge with more runners than are read.
+const ENDLESS: Fault = Fault::Text(200, r#"{"total_count": 9000, "runners": []}"#);
+
+#[tokio::test]
+async fn a_runner_goes_from_a_list_that_is_too_long_to_be_read() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let (build, _) = registered(&world, &serve, 1).await;
+    world.forge.faults().arm("GET", "/actions/runners", Times::All, ENDLESS);
+    deliver(&serve, &world.forge.finish_job(1, "cancelled")).await;
+    world.nomad.exit(&build, 1);
+    world.all_done(1).await;
+    assert!(world.forge.runners().is_empty(), "by its number");
+}
+
+#[tokio::test]
+async fn a_runner_whose_number_is_not_known_is_looked_for_until_the_list_is_whole() {
+    let world = world(&pool()).await;
+    let serve = world.serve().await;
+    world.followed().await;
+    deliver(&serve, &world.forge.queue(REPO, &[LABEL])).await;
+    let build = world.nomad.child("runner", 1).await;
+    world.nomad.place(&build);
+    named(&world, &build).await;
+    world.forge.faults().arm("POST", "/Register", Times::All, Fault::CutAfter);
+    let (reply, ..) = registration(&world, &serve, &build).await;
+    assert_eq!((reply.status, world.forge.runners().len()), (503, 1), "{}", reply.text);
+    deliver(&serve, &world.forge.finish_job(1, "cancelled")).await;
+    let mut asked = world.forge.faults().arm("GET", "/actions/runners", Times::All, ENDLESS);
+    world.nomad.exit(&build, 1);
+    serve.printed.wait("lists more runners than are read").await;
+    asked.hit(1).await;
+    assert_eq!(world.open().len(), 1, "it is not given up");
+    world.forge.faults().clear();
+    world.all_done(1).await;
+    assert!(world.forge.runners().is_empty());
 }
 
 #[tokio::test]
