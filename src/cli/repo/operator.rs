@@ -77,9 +77,14 @@ impl Operator {
     }
 }
 
-/// An address as typed.
+/// The address of an entry as typed: of a repository, or of what has runners for many.
+pub(super) fn of_entry(text: &str) -> Result<RepoUrl, RepoError> {
+    text.parse().map_err(|why| RepoError::Usage(format!("{why}")))
+}
+
+/// A repository's address as typed.
 pub(super) fn address(text: &str) -> Result<RepoUrl, RepoError> {
-    let repo: RepoUrl = text.parse().map_err(|why| RepoError::Usage(format!("{why}")))?;
+    let repo = of_entry(text)?;
     if repo.owner_and_name().is_none() {
         let sentence = "the repository's address must end in owner and name, as in https://git.example/team/hello.git";
         return Err(RepoError::Usage(sentence.to_owned()));

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::operator::{Operator, address, config};
+use super::operator::{Operator, config, of_entry};
 use super::{Common, RepoError};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
@@ -32,7 +32,7 @@ pub(super) struct ListArgs {
 impl ShowArgs {
     pub(super) async fn run(self, env: Environment<'_>) -> Result<Exit, RepoError> {
         let operator = Operator::new(&self.common, env)?;
-        let repo = address(&self.repo)?;
+        let repo = of_entry(&self.repo)?;
         let found = operator.known(&repo).await?;
         let tested = operator.entries.tested(repo.canonical()).await?.map(|(_, tested)| tested);
         let mut out = std::io::stdout().lock();

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 
 use super::{NAME, Place, key};
 use crate::fake::delivery::REPO;
+use crate::fake::fault::{Fault, Times};
 use crate::fake::forge::{Hook, Right};
+use crate::fake::world::FORGE;
 
 /// A registered repository that has nothing wrong with it.
 async fn sound() -> (Place, crate::fake::serve::Serve) {
@@ -124,6 +126,26 @@ async fn what_a_token_may_not_is_told_with_the_forge_s_words() {
     let found = place.runs(&["check", REPO, "--json"]).await;
     assert_eq!((found.code, found.found()), (1, vec!["statuses-refused".to_owned(), "webhook-unseen".to_owned()]));
     assert!(found.out.contains("user should be an owner or a collaborator"), "{found:?}");
+}
+
+#[tokio::test]
+async fn jobs_that_the_token_may_not_list_are_told_of_an_organisation_s_repositories() {
+    const ORGANISATION: &str = "http://127.0.0.1:3300/acme";
+    let (place, _serve) = Place::with_server().await;
+    let entry = json!({
+        "hook": {"secret": "hook-s3cr3t-of-acme"}, "github": {"url": place.world.forge.url(), "token": FORGE},
+        "runners": [{"labels": ["gpu"]}], "private": true,
+    });
+    place.world.consul.put_repo("albatros", ORGANISATION, &entry);
+    let check = async || place.runs(&["check", ORGANISATION, "--json"]).await;
+    let found = check().await;
+    assert_eq!(found.found(), ["builder-unknown"], "{found:?}");
+    assert!(found.out.contains("no builder runner "), "only those of its runners are asked for: {found:?}");
+    let hidden = Fault::Text(403, r#"{"message": "Resource not accessible by personal access token"}"#);
+    place.world.forge.faults().arm("GET", "/acme/docs/actions/runs", Times::All, hidden);
+    let found = check().await;
+    assert!(found.found().contains(&"jobs-hidden".to_owned()), "{found:?}");
+    assert!(found.out.contains("acme/docs") && found.out.contains("Actions: read"), "{found:?}");
 }
 
 #[tokio::test]

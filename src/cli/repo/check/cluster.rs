@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
+use super::runners::is_wide;
 use crate::cli::repo::operator::Operator;
 use crate::domain::config::RepoConfig;
 use crate::domain::finding::Finding;
 use crate::domain::id::BuilderName;
+use crate::domain::repo_url::RepoUrl;
 
 /// What is wrong with the builders of a configuration.
-pub(super) async fn check(operator: &Operator, config: &RepoConfig) -> Vec<Finding> {
+pub(super) async fn check(operator: &Operator, repo: &RepoUrl, config: &RepoConfig) -> Vec<Finding> {
     let Some(nomad) = &operator.nomad else {
         let fix = "set NOMAD_ADDR (and NOMAD_TOKEN) to have the builders looked up";
         return vec![Finding::note("nomad-not-asked", "whether the builders exist was not asked", fix)];
     };
     let mut found = Vec::new();
-    for name in named(config) {
+    for name in named(repo, config) {
         let namespace = &operator.namespace;
         let check = format!("albatros builder list; albatros builder register hcl/{name}.hcl");
         match nomad.job(name.as_str()).await {
@@ -42,8 +44,12 @@ pub(super) async fn check(operator: &Operator, config: &RepoConfig) -> Vec<Findi
     found
 }
 
-/// Every builder that a push or a pull request may go to.
-fn named(config: &RepoConfig) -> BTreeSet<&BuilderName> {
+/// Every builder that a push, a pull request or a job of a workflow may go to.
+fn named<'a>(repo: &RepoUrl, config: &'a RepoConfig) -> BTreeSet<&'a BuilderName> {
+    // To what is above repositories nobody pushes.
+    if config.forge.as_ref().is_some_and(|forge| is_wide(repo, forge)) {
+        return config.runners.iter().map(|pool| &pool.builder).collect();
+    }
     let flavors = config.flavors.values().filter_map(|flavor| flavor.builder.as_ref());
     let runners = config.runners.iter().map(|pool| &pool.builder);
     std::iter::once(&config.builder).chain(&config.untrusted_builder).chain(flavors).chain(runners).collect()

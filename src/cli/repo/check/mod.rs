@@ -10,7 +10,7 @@ use std::io::Write as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::operator::{Operator, address};
+use super::operator::{Operator, of_entry};
 use super::{Common, RepoError};
 use crate::cli::exit::Exit;
 use crate::cli::settings::Environment;
@@ -24,7 +24,7 @@ use crate::registry::Kept;
 /// Exits with 0 where nothing is, 1 where something does not work, and 3 where a service did not answer.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The repository's address
+    /// The repository's address; or that of an organisation or a forge, whose entry has `runners`
     #[arg(required_unless_present = "all")]
     repo: Option<String>,
     /// Every repository that there is
@@ -55,7 +55,7 @@ impl CheckArgs {
         let mut reports = Vec::new();
         match &self.repo {
             Some(repo) => {
-                let found = operator.known(&address(repo)?).await?;
+                let found = operator.known(&of_entry(repo)?).await?;
                 reports.push(self.repository(&operator, &found).await?);
             }
             None => {
@@ -85,7 +85,7 @@ impl CheckArgs {
         if let Some(config) = config {
             let test = if self.all { self.test } else { !self.no_test };
             findings.extend(forge::check(operator, repo, &config, test).await?);
-            findings.extend(cluster::check(operator, &config).await);
+            findings.extend(cluster::check(operator, repo, &config).await);
         }
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         Ok(Report { what: canonical.to_owned(), findings })

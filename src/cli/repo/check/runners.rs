@@ -1,14 +1,19 @@
 //! Whether runners can be registered for what an entry is for, and whether its webhook tells of jobs.
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::api::forge::{Hook, Runners};
+use tokio::time::Instant;
+
+use crate::api::forge::{ForgeError, Hook, Runners};
 use crate::cli::repo::operator::Operator;
 use crate::cli::repo::webhook::refused;
 use crate::domain::config::{ForgeConfig, RepoConfig};
 use crate::domain::finding::Finding;
 use crate::domain::repo_url::RepoUrl;
 use crate::domain::runners::Scope;
+
+/// How long the answers of a few repositories are waited for.
+const JOBS_WITHIN: Duration = Duration::from_secs(30);
 
 /// Whether the entry is for more than one repository: then there is nothing else to ask about it.
 pub(super) fn is_wide(repo: &RepoUrl, forge: &ForgeConfig) -> bool {
@@ -29,13 +34,27 @@ pub(super) async fn check(operator: &Operator, repo: &RepoUrl, config: &RepoConf
         Ok(runners) => runners,
         Err(error) => return vec![refused("runners-scope", "no runners can be registered", &error)],
     };
-    let mut found = Vec::new();
-    if let Err(error) = runners.list().await {
-        found.push(refused("runners-hidden", "the runners cannot be listed", &error));
-    } else if let Err(error) = runners.jobs(&BTreeSet::new()).await {
-        found.push(refused("jobs-hidden", "the jobs of workflows cannot be listed", &error));
+    match listed(&runners).await {
+        Ok(found) => found,
+        Err(found) => vec![*found],
     }
-    found
+}
+
+/// Whether what each look lists is listed: the runners and, where jobs are listed a repository at a time, those of a few of
+/// them. The token may see an organisation's runners and none of its repositories' runs.
+async fn listed(runners: &Runners) -> Result<Vec<Finding>, Box<Finding>> {
+    let hidden =
+        |what: &'static str, sentence: &'static str| move |error: ForgeError| Box::new(refused(what, sentence, &error));
+    runners.list().await.map_err(hidden("runners-hidden", "the runners cannot be listed"))?;
+    let few = runners.repositories(0).await;
+    let few =
+        few.map_err(hidden("repositories-hidden", "the repositories cannot be listed whose jobs are asked for"))?;
+    let until = Instant::now() + JOBS_WITHIN;
+    let jobs = runners.jobs(&few.iter().cloned().collect(), until).await;
+    let jobs = jobs.map_err(hidden("jobs-hidden", "the jobs of workflows cannot be listed"))?;
+    let fix = "give the token Actions: read of the organisation's repositories, private ones too";
+    let sentence = |why: &String| format!("the jobs of workflows cannot be listed: {why}");
+    Ok(jobs.hidden.iter().map(|why| Finding::warning("jobs-hidden", sentence(why), fix)).collect())
 }
 
 /// Whether one of our webhooks tells of jobs; without, the forge is asked every half minute all the same.
