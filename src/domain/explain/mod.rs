@@ -2,6 +2,7 @@
 
 mod file;
 mod given;
+mod runner;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -26,7 +27,7 @@ pub use file::{BuilderFile, DeliveryFile, FileError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// A build would be dispatched.
+    /// A build would be dispatched, or a runner for a job of a workflow.
     Build,
     /// It would wait for `approve`.
     Held,
@@ -52,7 +53,8 @@ impl Decision {
     }
 }
 
-/// The answer. `builder`, `meta` and `claim` are there for [`Decision::Build`] and [`Decision::Held`] only.
+/// The answer. `builder`, `meta` and `claim` are there for [`Decision::Build`] and [`Decision::Held`] only; of a runner the
+/// builder alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The word.
@@ -142,10 +144,7 @@ fn walk(config: &[u8], file: &DeliveryFile, builder: Option<&BuilderFile>) -> Re
         Event::PullClosed { reason, .. } => {
             Ok(Explanation::nothing(Decision::Ignored, Some(EventKind::PullRequest), reason))
         }
-        Event::Job(_) => {
-            let why = "a job of a workflow: it gets a runner where `runners` has all of its labels";
-            Ok(Explanation::nothing(Decision::Ignored, Some(EventKind::WorkflowJob), why))
-        }
+        Event::Job(job) => Ok(runner::explained(&job, &config)),
         Event::Test => Ok(Explanation::nothing(Decision::Ignored, None, delivery::TEST)),
         Event::Ignored { kind, reason } => Ok(Explanation::nothing(Decision::Ignored, kind, reason)),
     }
