@@ -144,15 +144,17 @@ impl Actions {
         self.story.cluster.nomad.server().room().join("alloc").join(allocation["ID"].as_str().unwrap())
     }
 
-    /// The processes of its runner's program.
-    async fn processes(&self) -> Vec<Pid> {
-        let folder = self.folder().await;
+    /// The processes of the story's builds that were started as this program, with this verb where it has one.
+    fn processes(&self, program: &str, verb: Option<&str>) -> Vec<Pid> {
+        let folder = self.story.cluster.nomad.server().room().join("alloc");
         let mut found = Vec::new();
         for process in std::fs::read_dir("/proc").unwrap().flatten() {
             let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             let here = std::fs::read_link(process.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(&folder));
-            if here && name == "act_runner\n" {
+            let words = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            let is_verb = verb.is_none_or(|verb| words.split('\0').nth(1) == Some(verb));
+            if here && name.trim_end() == program && is_verb {
                 found.extend(Pid::from_raw(pid));
             }
         }
@@ -331,7 +333,7 @@ async fn a_runner_that_is_killed_is_removed_from_the_forge() {
     actions.push("long", 1, "touch ready; sleep 600").await;
     actions.left("ready").await;
     let name = actions.listed().await;
-    let before = actions.processes().await;
+    let before = actions.processes("act_runner", None);
     assert!(!before.is_empty(), "act_runner runs");
     for pid in before {
         kill_process(pid, Signal::KILL).unwrap();
@@ -340,4 +342,38 @@ async fn a_runner_that_is_killed_is_removed_from_the_forge() {
     assert_eq!(done.len(), 1, "{done:#?}");
     assert_eq!(done[0]["outcome"]["is"], "infra", "{done:#?}");
     actions.story.tell(&format!("{name} was killed in its job: {}", done[0]["outcome"]));
+}
+
+/// Kills what of ours runs with this verb, in the middle of a job.
+async fn killed(verb: &str) {
+    let Some(actions) = Actions::begin(&format!("runner-{verb}-killed"), 2).await else { return };
+    actions.push("long", 1, "touch ready; sleep 600").await;
+    actions.left("ready").await;
+    let name = actions.listed().await;
+    let ours = actions.processes("albatros", Some(verb));
+    assert!(!ours.is_empty(), "albatros {verb} runs");
+    for pid in ours {
+        kill_process(pid, Signal::KILL).unwrap();
+    }
+    let done = actions.nothing_left().await;
+    assert_eq!(done.len(), 1, "{done:#?}");
+    assert_ne!(done[0]["outcome"]["is"], "success", "{done:#?}");
+    let gone = || async { actions.processes("act_runner", None).is_empty().then_some(()) };
+    until(&format!("{}: no act_runner after that", actions.story.name), gone).await;
+    actions.story.tell(&format!("albatros {verb} of {name} was killed in its job: {}", done[0]["outcome"]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_whose_executor_is_killed_is_removed_from_the_forge() {
+    killed("exec").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_whose_minder_is_killed_is_removed_from_the_forge() {
+    killed("runner").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_runner_whose_controller_is_killed_is_removed_from_the_forge() {
+    killed("controller").await;
 }
