@@ -17,6 +17,7 @@ mod repo;
 mod run;
 mod serve;
 pub mod settings;
+mod short;
 mod sidecar;
 mod table;
 mod vm;
@@ -84,7 +85,11 @@ enum Verb {
 /// Parses what was typed and runs it. Says on standard error what went wrong.
 #[must_use]
 pub fn main() -> Exit {
-    let cli = match Cli::try_parse_from(builder::spelled(std::env::args_os())) {
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(verb) = words.get(1..).and_then(short::verb) {
+        return run(verb);
+    }
+    let cli = match Cli::try_parse_from(builder::spelled(words.into_iter())) {
         Ok(cli) => cli,
         Err(error) => {
             // clap's own codes: 0 for help and version, 2 for wrong use.
@@ -98,50 +103,56 @@ pub fn main() -> Exit {
     };
     match cli.verb {
         None => roles(serve::run(cli.serve)),
-        Some(Verb::Serve(args)) => roles(serve::run(args)),
-        Some(Verb::Explain(args)) => match explain::run(&args) {
+        Some(verb) => run(verb),
+    }
+}
+
+fn run(verb: Verb) -> Exit {
+    match verb {
+        Verb::Serve(args) => roles(serve::run(args)),
+        Verb::Explain(args) => match explain::run(&args) {
             Ok(code) => Exit::Code(code),
             Err(error) => complain(&error, Exit::Infra),
         },
-        Some(Verb::Repo(args)) => roles(async {
+        Verb::Repo(args) => roles(async {
             match args.run(&settings::process).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, error.exit()),
             }
         }),
-        Some(Verb::Completions(args)) => match args.run(Cli::command()) {
+        Verb::Completions(args) => match args.run(Cli::command()) {
             Ok(()) => Exit::Success,
             Err(error) => complain(&error, Exit::Infra),
         },
-        Some(Verb::Dev(args)) => {
+        Verb::Dev(args) => {
             log::start(&quiet);
             roles(args.run(&settings::process))
         }
-        Some(Verb::Run(args)) => {
+        Verb::Run(args) => {
             log::start(&quiet);
             roles(args.run(&settings::process))
         }
-        Some(Verb::Controller(args)) => {
+        Verb::Controller(args) => {
             log::start(&settings::process);
             in_build(args.run(&settings::process))
         }
-        Some(Verb::Build(verb)) => in_build(async {
+        Verb::Build(verb) => in_build(async {
             match build::run(&verb, &settings::process).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, error.exit()),
             }
         }),
-        Some(Verb::Exec(args)) => args.run(std::env::vars_os()),
-        Some(Verb::Vm(args)) => args.run(std::env::vars_os()),
-        Some(Verb::Sidecar(args)) => args.run(std::env::vars_os()),
-        Some(Verb::Supervise(args)) => in_build(args.run(std::env::vars_os())),
-        Some(Verb::Builder(verb)) => roles(async {
+        Verb::Exec(args) => args.run(std::env::vars_os()),
+        Verb::Vm(args) => args.run(std::env::vars_os()),
+        Verb::Sidecar(args) => args.run(std::env::vars_os()),
+        Verb::Supervise(args) => in_build(args.run(std::env::vars_os())),
+        Verb::Builder(verb) => roles(async {
             match builder::run(verb, &settings::process).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, error.exit()),
             }
         }),
-        Some(Verb::Client(verb)) => roles(async {
+        Verb::Client(verb) => roles(async {
             match client::run(verb, &settings::process).await {
                 Ok(exit) => exit,
                 Err(error) => complain(&error, error.exit()),

@@ -38,6 +38,11 @@ enum VmVerb {
 }
 
 impl VmArgs {
+    /// The machine's first process.
+    pub(super) fn guest(pause: bool) -> Self {
+        Self { verb: Some(VmVerb::Guest(GuestArgs::of_machine(pause))), run: RunArgs::default() }
+    }
+
     /// Runs what was typed.
     pub(crate) fn run(self, vars: impl IntoIterator<Item = (OsString, OsString)>) -> Exit {
         match self.verb {

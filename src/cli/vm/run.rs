@@ -23,6 +23,9 @@ pub(crate) struct RunArgs {
     /// How fast: auto, kvm, or tcg where there is no KVM [ALBATROS_VM_ACCEL, default auto]
     #[arg(long)]
     accel: Option<String>,
+    /// Where there is no KVM: auto (begin from a snapshot, which is taken once), or never [ALBATROS_VM_SNAPSHOT]
+    #[arg(long)]
+    snapshot: Option<String>,
     /// Processors [ALBATROS_VM_CPUS, default those of the task]
     #[arg(long, value_name = "NUMBER")]
     cpus: Option<String>,
@@ -78,6 +81,7 @@ impl From<RunArgs> for VmFlags {
             ("STORE", one(args.store)),
             ("ENGINE", one(args.engine)),
             ("ACCEL", one(args.accel)),
+            ("SNAPSHOT", one(args.snapshot)),
             ("CPUS", one(args.cpus)),
             ("MEMORY", one(args.memory)),
             ("DISK", one(args.disk)),

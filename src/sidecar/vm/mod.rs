@@ -16,6 +16,7 @@ pub mod guest;
 pub mod host;
 pub mod image;
 pub mod link;
+mod pause;
 
 /// What the names of folders begin with that a host makes beside those that come back from a machine, for as long as they come.
 pub(in crate::sidecar) const DRAFT: &str = ".albatros-out-";

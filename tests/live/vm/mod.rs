@@ -15,6 +15,7 @@ mod parts;
 mod pull;
 mod runner;
 mod shape;
+mod snapshot;
 mod stops;
 mod story;
 mod values;

@@ -19,6 +19,10 @@ const COMPRESSED_FILE: i32 = 4;
 pub(super) const LOOK: Duration = Duration::from_millis(2);
 /// Where the host has put them, named in their order.
 const MODULES: &str = "/modules";
+/// The modules of what a run brings along: its disks and its random numbers.
+pub(super) const DEVICES: [&str; 2] = ["virtio_blk", "virtio_rng"];
+/// The one of a card, which few machines have.
+pub(super) const CARD: [&str; 1] = ["virtio_net"];
 
 /// Mounts `/proc`, `/sys` and `/dev` where init was started.
 pub(super) fn mount_own() -> Result<(), GuestError> {
@@ -35,17 +39,41 @@ pub(super) fn mount_own() -> Result<(), GuestError> {
     Ok(())
 }
 
-/// Loads what the host has given, in the order of the names.
+/// Loads what the host has given for every machine, in the order of the names.
 pub(super) fn load_modules() -> Result<(), GuestError> {
-    let Ok(entries) = read_dir(MODULES) else { return Ok(()) };
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    let ends = |file: &Path, with: &str| file.extension().is_some_and(|it| it == with);
-    files.retain(|file| ends(file, "ko") || ends(file, "xz"));
+    load(|name| !DEVICES.contains(&name) && !CARD.contains(&name))
+}
+
+/// Loads these, which are behind all that they need.
+pub(super) fn load_devices(names: &[&str]) -> Result<(), GuestError> {
+    load(|name| names.contains(&name))
+}
+
+/// Whether the host has given it, and it is not loaded yet.
+pub(super) fn has_module(name: &str) -> bool {
+    modules().iter().any(|file| module(file) == Some(name))
+}
+
+fn modules() -> Vec<PathBuf> {
+    // A kernel that has all of it in itself is given none.
+    let entries = read_dir(MODULES).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|file| module(file).is_some()).collect();
     files.sort();
-    for path in files {
+    files
+}
+
+/// `virtio_blk` of `/modules/03-virtio_blk.ko`, or of `.ko.xz`.
+fn module(file: &Path) -> Option<&str> {
+    let name = file.file_name()?.to_str()?;
+    let name = name.strip_suffix(".ko").or_else(|| name.strip_suffix(".ko.xz"))?;
+    Some(name.split_once('-').map_or(name, |(_, name)| name))
+}
+
+fn load(wanted: impl Fn(&str) -> bool) -> Result<(), GuestError> {
+    for path in modules().into_iter().filter(|file| module(file).is_some_and(&wanted)) {
         let failed = || format!("loading the module {}", path.display());
         let file = File::open(&path).map_err(doing(failed()))?;
-        let flags = if ends(&path, "xz") { COMPRESSED_FILE } else { 0 };
+        let flags = if path.extension().is_some_and(|ending| ending == "xz") { COMPRESSED_FILE } else { 0 };
         match finit_module(&file, c"", flags) {
             // In the kernel itself, or a device that this machine does not have.
             Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
@@ -74,4 +102,17 @@ pub(super) fn entry_where(folder: &str, attribute: &str, is: &str) -> Option<Str
     let says = |path: &Path| read_to_string(path.join(attribute)).is_ok_and(|text| text.trim_end() == is);
     let found = read_dir(folder).ok()?.flatten().find(|entry| says(&entry.path()))?;
     found.file_name().into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_known_by_its_name_without_its_place_in_the_order() {
+        let of = |path: &str| module(Path::new(path)).map(str::to_owned);
+        assert_eq!(of("/modules/03-virtio_blk.ko").as_deref(), Some("virtio_blk"));
+        assert_eq!(of("/modules/10-virtio_rng.ko.xz").as_deref(), Some("virtio_rng"));
+        assert_eq!(of("/modules/README"), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! The machine's init.
 //!
 //! ```text
-//! kernel (/proc, modules) ─▶ port ─▶ link ─▶ control: booted, setup ─▶ system ─▶ root ─▶ network ─▶ folders in ─▶ doors ─▶ ready
+//! kernel (/proc, modules) ─▶ port ─▶ pause? ─▶ its devices ─▶ link ─▶ control: booted, setup ─▶ system ─▶ root ─▶ network ─▶ folders in ─▶ doors ─▶ ready
 //!   off ◀── folders out ◀── done ◀── end of all its processes ◀── stop, or its own end ◀── workload (fence, uid) ◀── running
 //! ```
 //! It is the one process that can reach the host: its port is no device of the new root, it can neither be traced nor
@@ -14,6 +14,7 @@ mod fence;
 mod folders;
 mod kernel;
 mod network;
+mod pause;
 mod port;
 mod power;
 mod root;
@@ -55,6 +56,8 @@ const NAME_MOST: usize = 64;
 pub enum Inside {
     /// A machine that its kernel has just started.
     Machine,
+    /// The same, which waits once it is up to be begun from there.
+    Paused,
     /// A container that is a machine, with its root and its network; standard input and output are the link.
     Krun,
 }
@@ -84,13 +87,20 @@ pub fn run(inside: Inside) -> u8 {
 
 async fn serve(inside: Inside) -> Result<(), GuestError> {
     let (link, incoming, trace) = match inside {
-        Inside::Machine => {
+        Inside::Machine | Inside::Paused => {
             kernel::mount_own()?;
             let trace = Trace::read();
             trace.done("kernel");
             kernel::load_modules()?;
             trace.done("modules");
-            let (link, incoming) = Link::start(Port::open().await?, Side::Guest);
+            let mut port = Port::open().await?;
+            if inside == Inside::Paused {
+                pause::pause(&mut port).await?;
+                trace.done("pause");
+            }
+            kernel::load_devices(&kernel::DEVICES)?;
+            trace.done("devices");
+            let (link, incoming) = Link::start(port, Side::Guest);
             (link, incoming, trace)
         }
         Inside::Krun => {
@@ -135,6 +145,7 @@ async fn build(
 ) -> Result<(), GuestError> {
     check(setup)?;
     system::tell(setup)?;
+    pause::random().await?;
     let root = inside.enter().await?;
     trace.done("root");
     inside.connect(setup).await?;
@@ -149,7 +160,7 @@ async fn build(
     let alloc = Path::new(ALLOC);
     let api = setup.api.then(|| alloc.join(runner::SOCKET));
     let doors = Doors::open(link, incoming, api.as_deref(), alloc.join(runner::SERVICE_SOCKET))?;
-    let fence = Fence::make(inside == Inside::Machine)?;
+    let fence = Fence::make(inside != Inside::Krun)?;
     control.ready().await?;
     let workload = Workload::start(&[&command, "exec"], setup, link, fence)?;
     control.running().await?;
@@ -197,7 +208,7 @@ impl Inside {
         set_no_new_privs(true).map_err(doing("giving up new rights"))?;
         match self {
             Self::Krun => Ok(None),
-            Self::Machine => {
+            Self::Machine | Self::Paused => {
                 let entered = root::enter().await?;
                 root::furnish()?;
                 Ok(Some(entered))
@@ -209,7 +220,7 @@ impl Inside {
     async fn connect(self, setup: &Setup) -> Result<(), GuestError> {
         match (self, &setup.network) {
             (Self::Krun, _) => Ok(()),
-            (Self::Machine, network) => {
+            (Self::Machine | Self::Paused, network) => {
                 network::start(network.as_ref()).await?;
                 system::name(setup)?;
                 network.as_ref().map_or(Ok(()), |network| system::ask_at(&network.dns))
@@ -249,7 +260,7 @@ impl Inside {
         match self {
             // The script works there, whether or not it comes back.
             _ if folder.writable || *folder == setup.workspace => folders::give(at, setup),
-            Self::Machine => root::freeze(at),
+            Self::Machine | Self::Paused => root::freeze(at),
             Self::Krun => Ok(()),
         }
     }

@@ -9,7 +9,7 @@ impl Inside {
     pub(super) fn off(self) {
         match self {
             Self::Krun => {}
-            Self::Machine => {
+            Self::Machine | Self::Paused => {
                 rustix::fs::sync();
                 // The engine starts no machine again: a restart is the fastest end, and every machine knows it.
                 let _ = reboot(RebootCommand::Restart);

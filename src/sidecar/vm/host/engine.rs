@@ -10,16 +10,16 @@ use super::attempts::{Attempt, Attempts, BOOT_BY_TCG, given_up};
 use super::cut::{Cut, unless_cut};
 use super::krun::{self, KrunError};
 use super::kvm::Kvm;
-use super::machine::Machine;
-use super::qemu::{self, Parts, QemuError};
+use super::machine::{LAST_WORDS, Machine};
+use super::qemu::{self, Accel, Begin, Parts, QemuError};
 use super::runs::Run;
 use super::session::{self, Ending, Plan, Within};
 use super::settings::{EngineChoice, VmSettings};
 use super::{OFF_WITHIN, OWN};
 use crate::domain::vm::Course;
-use crate::sidecar::say;
 use crate::sidecar::stops::Stops;
 use crate::sidecar::vm::image::{Image, ImageError, Store};
+use crate::sidecar::{reasons, say};
 
 /// Beside its unpacked beginning, MiB.
 const KERNEL_MEMORY: u64 = 64;
@@ -116,7 +116,7 @@ impl Start<'_> {
         }
         let mut hung = false;
         if let Some(attempt) = attempts.before {
-            let ending = self.attempt(&parts, (attempt, end), plan, stops).await?;
+            let ending = self.attempt((&parts, store), (attempt, end), plan, stops).await?;
             match given_up(ending, end <= Instant::now()) {
                 Err(ending) => return Ok(ending),
                 Ok((why, has_hung)) => {
@@ -125,7 +125,7 @@ impl Start<'_> {
                 }
             }
         }
-        let ending = self.attempt(&parts, (attempts.last, end), plan, stops).await?;
+        let ending = self.attempt((&parts, store), (attempts.last, end), plan, stops).await?;
         // Only where the other one could: what fails both is not the device.
         let booted = match &ending {
             Ending::Done(..) => true,
@@ -140,12 +140,19 @@ impl Start<'_> {
 
     async fn attempt(
         &self,
-        parts: &Parts,
+        parts: (&Parts, &Store),
         ((accel, boot), end): (Attempt, Instant),
         plan: &mut Plan,
         stops: &mut Stops,
     ) -> Result<Ending, EngineError> {
-        let mut machine = qemu::start(parts, self.run, accel)?;
+        if accel == Accel::Tcg && self.settings.snapshot {
+            match self.resumed(parts, plan, end, stops).await {
+                Ok(Some(ending)) => return Ok(ending),
+                Ok(None) => {}
+                Err(why) => say(&format!("there is no snapshot of this machine ({}): it boots", reasons(&why))),
+            }
+        }
+        let mut machine = qemu::start(parts.0, self.run, accel, Begin::Boot)?;
         Ok(self.drive(&mut machine, plan, (boot, end), stops).await)
     }
 
@@ -175,7 +182,7 @@ impl Start<'_> {
         self.settings.bin_from.as_ref().map_or_else(|| PathBuf::from(OWN), |dir| dir.join("albatros"))
     }
 
-    async fn drive(
+    pub(super) async fn drive(
         &self,
         machine: &mut Machine,
         plan: &mut Plan,
@@ -185,8 +192,13 @@ impl Start<'_> {
         let within = Within::of(boot, self.settings.grace);
         let ending = session::run(machine, plan, within, end, stops).await;
         // podman is to put its container away by itself.
-        let polite = matches!(ending, Ending::Done(..)) && self.image.is_none();
-        machine.end(if polite { OFF_WITHIN } else { Duration::ZERO }).await;
+        let patience = match ending {
+            Ending::Done(..) if self.image.is_none() => OFF_WITHIN,
+            // Whether it was killed, or could not begin, is asked for.
+            Ending::Lost(Course::Booting, _) => LAST_WORDS,
+            _ => Duration::ZERO,
+        };
+        machine.end(patience).await;
         if let Ending::Lost(..) | Ending::Hung(_) = &ending {
             let lines = machine.console().harmless();
             if !lines.is_empty() {

@@ -1,8 +1,10 @@
 //! A machine that was started: its process, the connection into it, and what it has written.
 
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::process::Child;
 use tokio::time::timeout;
 
@@ -10,6 +12,9 @@ use super::console::Console;
 
 /// A process that was killed is gone by then, or the kernel holds it.
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A process whose end of the connection is closed is about to end, and to say how.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The way into a machine.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -21,6 +26,7 @@ pub(super) struct Machine {
     child: Child,
     connection: Option<Box<dyn Connection>>,
     console: Console,
+    killed: bool,
 }
 
 impl std::fmt::Debug for Machine {
@@ -32,12 +38,32 @@ impl std::fmt::Debug for Machine {
 impl Machine {
     /// `child` is to be killed when it is dropped.
     pub(super) fn new(child: Child, connection: impl Connection + 'static, console: Console) -> Self {
-        Self { child, connection: Some(Box::new(connection)), console }
+        Self { child, connection: Some(Box::new(connection)), console, killed: false }
     }
 
     /// The way into it, once.
     pub(super) fn connection(&mut self) -> Option<Box<dyn Connection>> {
         self.connection.take()
+    }
+
+    /// The next byte that it says, before there is a link; otherwise how it has ended.
+    pub(super) async fn hear(&mut self) -> Result<u8, String> {
+        if let Some(connection) = &mut self.connection
+            && let Ok(said) = connection.read_u8().await
+        {
+            return Ok(said);
+        }
+        // Its end of the connection goes a moment before itself.
+        self.end(LAST_WORDS).await;
+        Err(self.ended().await)
+    }
+
+    /// Says a byte to it, before there is a link.
+    pub(super) async fn say(&mut self, byte: u8) -> io::Result<()> {
+        match &mut self.connection {
+            Some(connection) => connection.write_all(&[byte]).await,
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
     }
 
     /// What it has written, for when it is lost.
@@ -53,9 +79,15 @@ impl Machine {
         }
     }
 
+    /// Whether, when it was to be ended, somebody else had killed it.
+    pub(super) fn was_killed(&self) -> bool {
+        self.killed
+    }
+
     /// Ends it: it may do so itself for so long, which is nothing where it was not told to.
     pub(super) async fn end(&mut self, within: Duration) {
-        if timeout(within, self.child.wait()).await.is_ok() {
+        if let Ok(status) = timeout(within, self.child.wait()).await {
+            self.killed = status.is_ok_and(|status| status.signal().is_some());
             return;
         }
         // One that is gone already is what is wanted.

@@ -10,6 +10,7 @@
 //! | `runs` | a run's folder, and what dead runs have left |
 //! | `cut` | what ends a step before it is done |
 //! | `engine`, `attempts`, `qemu`, `krun`, `kvm`, `account`, `keep` | what runs a machine, as whom, and that it ends with us |
+//! | `resumed`, `snapshot` | one without KVM, which begins where its kernel was up before |
 //! | `machine`, `console` | one that was started |
 //! | `setup`, `folders`, `place` | what it is told, what it is given, and where that comes back to |
 //! | `session`, `door`, `output` | from its first word to its last |
@@ -31,11 +32,13 @@ mod output;
 mod place;
 mod qemu;
 mod resolvers;
+mod resumed;
 mod runs;
 mod session;
 mod settings;
 mod setup;
 mod share;
+mod snapshot;
 
 use std::ffi::OsString;
 use std::sync::Arc;

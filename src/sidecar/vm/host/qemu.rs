@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream as StdStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,6 +21,8 @@ use super::console::Console;
 use super::machine::Machine;
 use super::runs::{Run, private};
 use super::share;
+use super::snapshot::Monitor;
+use crate::sidecar::vm::pause::NO_TRUST;
 
 /// The program.
 const PROGRAM: &str = "qemu-system-x86_64";
@@ -39,6 +42,24 @@ const SBIN: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 pub(super) enum Accel {
     Kvm,
     Tcg,
+}
+
+/// Where a machine begins. `F` is a file, or the number that it is handed down by.
+#[derive(Debug)]
+pub(super) enum Begin<F> {
+    /// Its kernel is started.
+    Boot,
+    /// The same, as far as its pause; the file is the monitor's.
+    Pause(F),
+    /// From a snapshot that was taken there.
+    Snapshot(F),
+}
+
+/// A machine on its way to its pause.
+#[derive(Debug)]
+pub(super) struct Paused {
+    pub(super) machine: Machine,
+    pub(super) monitor: Monitor,
 }
 
 /// Why there is no machine.
@@ -121,19 +142,29 @@ pub(super) async fn scratch(run: &Run, size: u64, path: &OsString) -> Result<(),
     Err(QemuError::Mke2fs(super::console::harmless(said.lines().next_back().unwrap_or("mke2fs does not say why"))))
 }
 
+/// Starts a machine that waits at its pause. Its instructions are translated.
+pub(super) fn pause(parts: &Parts, run: &Run) -> Result<Paused, QemuError> {
+    let (monitor, theirs) = pair()?;
+    let machine = start(parts, run, Accel::Tcg, Begin::Pause(&theirs.into()))?;
+    Ok(Paused { machine, monitor: Monitor::new(UnixStream::from_std(monitor).map_err(QemuError::Start)?) })
+}
+
+/// Two ends, of which ours does not block.
+fn pair() -> Result<(StdStream, StdStream), QemuError> {
+    let (ours, theirs) = StdStream::pair().map_err(QemuError::Start)?;
+    ours.set_nonblocking(true).map_err(QemuError::Start)?;
+    Ok((ours, theirs))
+}
+
 /// Starts a machine.
-pub(super) fn start(parts: &Parts, run: &Run, accel: Accel) -> Result<Machine, QemuError> {
+pub(super) fn start(parts: &Parts, run: &Run, accel: Accel, begin: Begin<&OwnedFd>) -> Result<Machine, QemuError> {
     let open = |path: &Path| File::open(path).map_err(|error| QemuError::Open(path.to_owned(), error));
     let scratch = run.file("scratch.ext4");
     // qemu opens it for reading first, and takes no descriptor for that with which one can do more.
     let seen = open(&scratch)?;
     let scratch = private(&scratch).map_err(|error| QemuError::Open(scratch, error))?;
     let files = [open(&parts.kernel)?, open(&parts.initrd)?, open(&parts.root)?, scratch, seen];
-    let (link, theirs) = std::os::unix::net::UnixStream::pair().map_err(QemuError::Start)?;
-    let (screen, its_screen) = std::os::unix::net::UnixStream::pair().map_err(QemuError::Start)?;
-    for stream in [&link, &screen] {
-        stream.set_nonblocking(true).map_err(QemuError::Start)?;
-    }
+    let ((link, theirs), (screen, its_screen)) = (pair()?, pair()?);
     let mut command = Command::new(OWN);
     command.arg0("albatros").args(["vm", "keep", "--parent"]).arg(std::process::id().to_string());
     command.arg("--mark").arg(run.process());
@@ -141,14 +172,22 @@ pub(super) fn start(parts: &Parts, run: &Run, accel: Accel) -> Result<Machine, Q
         command.arg("--user").arg(user);
     }
     let numbers = files.each_ref().map(|file| file.as_raw_fd());
-    command.arg("--").arg(&parts.program).args(args(parts, numbers, accel));
+    let (more, begins) = match begin {
+        Begin::Boot => (None, Begin::Boot),
+        Begin::Pause(monitor) => (Some(monitor), Begin::Pause(monitor.as_raw_fd())),
+        Begin::Snapshot(state) => (Some(state), Begin::Snapshot(state.as_raw_fd())),
+    };
+    command.arg("--").arg(&parts.program).args(args(parts, numbers, accel, &begins));
     command.env_clear().current_dir("/").kill_on_drop(true);
     command.stdin(OwnedFd::from(theirs)).stdout(OwnedFd::from(its_screen)).stderr(Stdio::piped());
     // From here to the start no other process may be started, and none is: these would be handed down to it too.
-    for file in &files {
+    for file in files.iter().map(AsFd::as_fd).chain(more.map(AsFd::as_fd)) {
         fcntl_setfd(file, FdFlags::empty()).map_err(|error| QemuError::Start(error.into()))?;
     }
     let mut child = command.spawn().map_err(QemuError::Start)?;
+    if let Some(file) = more {
+        fcntl_setfd(file, FdFlags::CLOEXEC).map_err(|error| QemuError::Start(error.into()))?;
+    }
     drop((command, files));
     let console = Console::default();
     console.watch(UnixStream::from_std(screen).map_err(QemuError::Start)?);
@@ -160,7 +199,12 @@ pub(super) fn start(parts: &Parts, run: &Run, accel: Accel) -> Result<Machine, Q
 }
 
 /// qemu's command line. Nothing in it is a build's or a guest's.
-fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: Accel) -> Vec<String> {
+pub(super) fn args(
+    parts: &Parts,
+    [kernel, initrd, root, scratch, seen]: [i32; 5],
+    accel: Accel,
+    begin: &Begin<i32>,
+) -> Vec<String> {
     let mut args = Vec::new();
     let mut add = |option: &str, value: String| args.extend([option.to_owned(), value]);
     add("-M", "microvm".to_owned());
@@ -171,7 +215,9 @@ fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: A
         }
         Accel::Tcg => {
             add("-accel", format!("tcg,thread=multi,tb-size={TRANSLATED}"));
-            add("-cpu", "max".to_owned());
+            // Where a processor says that it moves bytes fast by one instruction, kernels do so; translated, that is the
+            // slowest way of all.
+            add("-cpu", "max,-erms".to_owned());
         }
     }
     add("-smp", parts.cpus.to_string());
@@ -180,7 +226,7 @@ fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: A
     add("-display", "none".to_owned());
     add("-kernel", format!("/proc/self/fd/{kernel}"));
     add("-initrd", format!("/proc/self/fd/{initrd}"));
-    add("-append", kernel_line(accel));
+    add("-append", kernel_line(accel, begin));
     add("-chardev", "socket,id=console,fd=1".to_owned());
     add("-serial", "chardev:console".to_owned());
     add("-chardev", "socket,id=link,fd=0".to_owned());
@@ -202,18 +248,31 @@ fn args(parts: &Parts, [kernel, initrd, root, scratch, seen]: [i32; 5], accel: A
         add("-netdev", "user,id=net,ipv6=off".to_owned());
         add("-device", "virtio-net-device,netdev=net".to_owned());
     }
+    match begin {
+        Begin::Boot => {}
+        Begin::Pause(monitor) => {
+            add("-chardev", format!("socket,id=monitor,fd={monitor}"));
+            add("-mon", "chardev=monitor,mode=control".to_owned());
+        }
+        Begin::Snapshot(state) => add("-incoming", format!("fd:{state}")),
+    }
     args.extend(["-nodefaults", "-no-user-config", "-no-reboot"].map(str::to_owned));
     args
 }
 
 /// Seen on a node with much to do: a kernel whose instructions are translated measures how fast time is counted, by a device
 /// that is translated too, fails, and hangs for ever. So it is told.
-fn kernel_line(accel: Accel) -> String {
+fn kernel_line(accel: Accel, begin: &Begin<i32>) -> String {
     let clock = match (accel, share::khz()) {
         (Accel::Tcg, Some(khz)) => format!(" tsc_early_khz={khz}"),
         (Accel::Tcg, None) | (Accel::Kvm, _) => String::new(),
     };
-    format!("console=ttyS0 quiet panic=-1 reboot=t{clock} -- vm guest")
+    // A machine from a snapshot is in all its parts the one that was kept.
+    let (random, pause) = match begin {
+        Begin::Boot => (String::new(), ""),
+        Begin::Pause(_) | Begin::Snapshot(_) => (format!(" {NO_TRUST}"), " --pause"),
+    };
+    format!("console=ttyS0 quiet panic=-1 reboot=t{clock}{random} -- vm guest{pause}")
 }
 
 #[cfg(test)]
@@ -235,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_machine_has_no_network_unless_it_is_asked_for_and_never_writes_its_image() {
-        let line = args(&parts(false), [3, 4, 5, 6, 7], Accel::Tcg).join(" ");
+        let line = args(&parts(false), [3, 4, 5, 6, 7], Accel::Tcg, &Begin::Boot).join(" ");
         assert!(!line.contains("net"), "{line}");
         assert!(
             line.contains(
@@ -244,13 +303,25 @@ mod tests {
             "{line}"
         );
         assert!(line.contains("-nodefaults -no-user-config -no-reboot"), "{line}");
-        assert!(args(&parts(true), [3, 4, 5, 6, 7], Accel::Kvm).join(" ").contains("-netdev user,"));
+        assert!(args(&parts(true), [3, 4, 5, 6, 7], Accel::Kvm, &Begin::Boot).join(" ").contains("-netdev user,"));
+    }
+
+    #[test]
+    fn a_machine_that_is_kept_and_one_from_it_differ_in_nothing_that_is_theirs() {
+        let of = |begin| args(&parts(false), [3, 4, 5, 6, 7], Accel::Tcg, &begin);
+        let (mut kept, mut begun) = (of(Begin::Pause(8)), of(Begin::Snapshot(9)));
+        assert!(kept.join(" ").contains("random.trust_cpu=off") && kept.join(" ").contains("-- vm guest --pause"));
+        kept.retain(|word| !word.contains("mon"));
+        kept.retain(|word| word != "-chardev");
+        begun.retain(|word| word != "-incoming" && word != "fd:9" && word != "-chardev");
+        assert_eq!(kept, begun);
+        assert!(!of(Begin::Boot).join(" ").contains("--pause"));
     }
 
     #[test]
     fn a_machine_has_the_processors_and_the_memory_that_it_was_given() {
         let parts = Parts { cpus: 3, memory: 777, ..parts(false) };
-        let line = format!("{} ", args(&parts, [3, 4, 5, 6, 7], Accel::Tcg).join(" "));
+        let line = format!("{} ", args(&parts, [3, 4, 5, 6, 7], Accel::Tcg, &Begin::Boot).join(" "));
         assert!(line.contains(" -smp 3 ") && line.contains(" -m 777 "), "{line}");
     }
 

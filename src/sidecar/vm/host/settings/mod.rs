@@ -99,6 +99,8 @@ pub struct VmSettings {
     pub(super) store: PathBuf,
     pub(super) engine: EngineChoice,
     pub(super) accel: AccelChoice,
+    /// Where there is no KVM, a machine begins from one that has booted before.
+    pub(super) snapshot: bool,
     pub(super) cpus: u32,
     /// MiB
     pub(super) memory: u64,
@@ -163,6 +165,7 @@ impl VmSettings {
             accel: told
                 .word("ACCEL", &[("auto", AccelChoice::Auto), ("kvm", AccelChoice::Kvm), ("tcg", AccelChoice::Tcg)])?
                 .unwrap_or(AccelChoice::Auto),
+            snapshot: told.word("SNAPSHOT", &[("auto", true), ("never", false)])?.unwrap_or(true),
             cpus: told.cpus(node)?,
             memory: told.memory()?,
             disk: told.disk()?,

@@ -131,7 +131,7 @@ impl Folder {
     pub(super) fn open(dir: &Path) -> Result<Self, ImageError> {
         let dir = std::path::absolute(dir).map_err(failed(dir, "opened"))?;
         let folder = Self { dir };
-        for name in ["images", "kernels", "initrds", "names", "pulls", "tmp"] {
+        for name in ["images", "kernels", "initrds", "snapshots", "names", "pulls", "tmp"] {
             let path = folder.dir.join(name);
             match fs::create_dir_all(&path) {
                 Ok(()) => {}
@@ -156,6 +156,10 @@ impl Folder {
 
     pub(super) fn initrds(&self) -> PathBuf {
         self.dir.join("initrds")
+    }
+
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.dir.join("snapshots")
     }
 
     pub(super) fn names(&self) -> PathBuf {
@@ -223,12 +227,16 @@ impl Folder {
             sync(&entry.path())?;
         }
         sync(made)?;
-        match fs::rename(made, place) {
-            Ok(()) => {}
-            Err(_there) if place.is_dir() => return Ok(()),
-            Err(error) => return Err(ImageError::file(place, "put in place", error)),
-        }
+        self.put(made, place)?;
         place.parent().map_or(Ok(()), sync)
+    }
+
+    /// The same for what need not survive a loss of power.
+    pub(super) fn put(&self, made: &Path, place: &Path) -> Result<(), ImageError> {
+        match fs::rename(made, place) {
+            Err(_there) if place.is_dir() => Ok(()),
+            put => put.map_err(failed(place, "put in place")),
+        }
     }
 
     /// Writes a small file so that it is there whole, or as it was.

@@ -4,6 +4,7 @@
 //! images/<digest>/   root.squashfs  image.json  kernel (which one boots it)
 //! kernels/<digest>/  vmlinuz  modules.cpio  kernel.json
 //! initrds/<digest>/  initrd  initrd.json
+//! snapshots/<key>/   state  boot (of the node)
 //! names/<sum>        {"name", "digest"}
 //! tmp/<random>/      what is being made, locked by who makes it     pulls/  one lock for each image that is fetched
 //! ```
@@ -14,6 +15,7 @@
 mod folder;
 mod kernels;
 mod making;
+mod snapshots;
 
 #[cfg(test)]
 mod tests;
