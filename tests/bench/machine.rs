@@ -44,16 +44,18 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
     ensure!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     report.row("image of a tar of 3 MB, built once a node", ms(begun.elapsed()));
 
-    let first = room.machine(0).await?;
+    let first = room.machine("first", "auto").await?;
     let bare = Bare::of(&room, &first.line)?;
     bare.boot()?;
-    let (mut ours, mut theirs, mut peaks, mut disks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut booted) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut peaks, mut disks) = (Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
-        let run = room.machine(round).await?;
+        let run = room.machine(&format!("{round}"), "auto").await?;
         ours.push(run.took);
         peaks.push(run.peak);
         disks.push(run.disk);
         theirs.push(bare.boot()?);
+        booted.push(room.machine(&format!("{round}-booted"), "never").await?.took);
     }
     let (mine, other) = (median(&ours), median(&theirs));
     let ratio = mine.as_secs_f64() / other.as_secs_f64();
@@ -61,10 +63,17 @@ pub(crate) async fn measure(report: &mut Report) -> anyhow::Result<()> {
         .row(format!("`albatros vm` to the script's first line, {} (median of {ROUNDS})", room.accel), ms(mine))
         .against(format!("{} bare boot", ms(other)), ratio)
         .aim(format!("<= {RATIO_AIM}"), ratio <= RATIO_AIM);
+    let (each, ratio) = (median(&booted), median(&booted).as_secs_f64() / other.as_secs_f64());
+    report
+        .row(format!("the same without snapshots, {} (median of {ROUNDS})", room.accel), ms(each))
+        .against(format!("{} bare boot", ms(other)), ratio);
     let ratio = first.took.as_secs_f64() / mine.as_secs_f64();
-    report.row("first run of an image", ms(first.took)).against(format!("{} cached", ms(mine)), ratio);
+    report
+        .row("first run of an image, which takes the snapshot where one is taken", ms(first.took))
+        .against(format!("{} cached", ms(mine)), ratio);
     report.row(format!("memory of a machine of {MEMORY_MIB} MiB (peak)"), mb(peaks.into_iter().max().unwrap_or(0)));
     report.row("disk of a run, when its script begins", mb(disks.into_iter().max().unwrap_or(0)));
+    report.row("disk of the snapshot, once a node", mb(occupied(&room.path.join("store/snapshots"))));
     Ok(())
 }
 
@@ -106,7 +115,7 @@ impl Room {
         command
     }
 
-    async fn machine(&self, round: usize) -> anyhow::Result<Run> {
+    async fn machine(&self, round: &str, snapshot: &str) -> anyhow::Result<Run> {
         let folder = self.path.join(format!("build-{round}"));
         for part in ["alloc/workspace", "alloc/bin", "local", "secrets"] {
             std::fs::create_dir_all(folder.join(part))?;
@@ -127,6 +136,7 @@ impl Room {
             ("NOMAD_META_FLAVOR", "default"),
             ("ALBATROS_VM_IMAGE", "bench"),
             ("ALBATROS_VM_ACCEL", &self.accel),
+            ("ALBATROS_VM_SNAPSHOT", snapshot),
             ("ALBATROS_VM_MEMORY", MEMORY_MIB),
             ("ALBATROS_VM_CPUS", "1"),
         ];
