@@ -37,6 +37,8 @@ async fn a_script_that_ends_when_it_is_told_to_has_ended_by_itself() {
         }
         hand.send(15).await.unwrap();
         guest.hear().await;
+        // Whoever sends it again means the same: the machine goes on to its script's end.
+        hand.send(15).await.unwrap();
         guest.done(143).await;
         guest.give(&room.inside()).await;
         guest.stays().await;
