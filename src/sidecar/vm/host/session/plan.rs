@@ -13,9 +13,10 @@ use crate::sidecar::pack::Limits;
 
 /// Folders in and out, which may be large.
 const SETUP: Duration = Duration::from_secs(600);
-/// Beyond the script's own time after a stop: its machine kills it first, and then says how it has ended.
-const LINGER: Duration = Duration::from_secs(4);
-/// With the longest time that a script has after a stop (see hcl/microvm.hcl), no more than Nomad waits before it kills.
+/// Beyond the script's own time after a stop: its machine kills it first, and all that it has left, and then says how it has
+/// ended. With much to do on the node that is not at once.
+const LINGER: Duration = Duration::from_secs(10);
+/// With the usual time of a script, and the above, less than Nomad waits before it kills.
 const BACK_AFTER_STOP: Duration = Duration::from_secs(4);
 
 /// How long each step may take.
