@@ -233,7 +233,8 @@ async fn image(settings: &VmSettings, store: &Store, found: Option<Image>) -> Re
     if settings.kernel.is_none() && settings.modules.is_none() {
         return Ok(image);
     }
-    Ok(image.with_kernel(&sought(settings), store)?)
+    let (store, sought) = (store.clone(), sought(settings));
+    Ok(spawn_blocking(move || image.with_kernel(&sought, &store)).await.map_err(VmError::Store)??)
 }
 
 fn sought(settings: &VmSettings) -> Sought {
