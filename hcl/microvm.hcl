@@ -78,7 +78,7 @@ variable "network" {
 variable "dns" {
   type        = string
   default     = ""
-  description = "With user: the resolvers of the script, separated by spaces; empty for those of the node, unless all of them are at its loopback: then name some."
+  description = "With user: the resolvers of the script, separated by spaces; empty for those of the node that a machine reaches; where it reaches none of them, name some."
 }
 
 variable "deny" {

@@ -38,13 +38,13 @@ pub(crate) struct RunArgs {
     /// The script's way out: none, or user [ALBATROS_VM_NETWORK, default none]
     #[arg(long)]
     network: Option<String>,
-    /// A DNS server for it [ALBATROS_VM_DNS, separated by spaces]
+    /// A DNS server for it, of IPv4 [ALBATROS_VM_DNS, separated by spaces]
     #[arg(long, value_name = "ADDRESS")]
     dns: Vec<String>,
     /// What it does not reach besides the host and link-local addresses [ALBATROS_VM_DENY, separated by spaces]
     #[arg(long, value_name = "ADDRESS/LENGTH")]
     deny: Vec<String>,
-    /// A folder of this node to be copied into the machine [ALBATROS_VM_MOUNT, separated by spaces]
+    /// A folder of this node, copied into the machine; with :rw, and back [ALBATROS_VM_MOUNT, separated by spaces]
     #[arg(long, value_name = "FROM:TO[:rw]")]
     mount: Vec<String>,
     /// The longest the machine may live [ALBATROS_VM_LIFE, default 6h]

@@ -22,8 +22,8 @@ const LOOKS: usize = 5;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PlaceError {
     #[error(
-        "{} is where another file system begins, so that another folder cannot take its place when the script has ended: \
-         mount a folder in it, or without :rw", .0.display()
+        "{} is where another file system begins, or a folder is bound, so that another folder cannot take its place when \
+         the script has ended: mount a folder in it, or without :rw", .0.display()
     )]
     Mounted(PathBuf),
     #[error(
