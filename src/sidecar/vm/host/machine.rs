@@ -26,7 +26,10 @@ pub(super) struct Machine {
     child: Child,
     connection: Option<Box<dyn Connection>>,
     console: Console,
+    /// By somebody else.
     killed: bool,
+    /// Its end is ours.
+    ours: bool,
 }
 
 impl std::fmt::Debug for Machine {
@@ -38,7 +41,7 @@ impl std::fmt::Debug for Machine {
 impl Machine {
     /// `child` is to be killed when it is dropped.
     pub(super) fn new(child: Child, connection: impl Connection + 'static, console: Console) -> Self {
-        Self { child, connection: Some(Box::new(connection)), console, killed: false }
+        Self { child, connection: Some(Box::new(connection)), console, killed: false, ours: false }
     }
 
     /// The way into it, once.
@@ -87,11 +90,54 @@ impl Machine {
     /// Ends it: it may do so itself for so long, which is nothing where it was not told to.
     pub(super) async fn end(&mut self, within: Duration) {
         if let Ok(status) = timeout(within, self.child.wait()).await {
-            self.killed = status.is_ok_and(|status| status.signal().is_some());
+            self.killed = !self.ours && status.is_ok_and(|status| status.signal().is_some());
             return;
         }
+        self.ours = true;
         // One that is gone already is what is wanted.
         let _ = self.child.start_kill();
         let _ = timeout(KILLED_WITHIN, self.child.wait()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use rustix::process::{Pid, Signal, kill_process};
+    use tokio::process::Command;
+
+    use super::*;
+
+    fn machine(program: &str, args: &[&str]) -> Machine {
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+        let (ours, _theirs) = tokio::io::duplex(16);
+        Machine::new(command.spawn().unwrap(), ours, Console::default())
+    }
+
+    #[tokio::test]
+    async fn whose_end_of_a_machine_it_was_is_known() {
+        let mut killed = machine("sleep", &["1000"]);
+        let pid = Pid::from_raw(i32::try_from(killed.child.id().unwrap()).unwrap()).unwrap();
+        kill_process(pid, Signal::KILL).unwrap();
+        killed.end(Duration::from_secs(60)).await;
+        assert!(killed.was_killed());
+        let mut ours = machine("sleep", &["1000"]);
+        ours.end(Duration::ZERO).await;
+        assert!(!ours.was_killed());
+        // It stays ours.
+        ours.end(Duration::from_secs(60)).await;
+        assert!(!ours.was_killed());
+        let mut by_itself = machine("false", &[]);
+        by_itself.end(Duration::from_secs(60)).await;
+        assert!(!by_itself.was_killed());
+        assert!(by_itself.ended().await.contains("exit status: 1"));
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_says_nothing_more() {
+        let mut machine = machine("false", &[]);
+        assert!(machine.hear().await.unwrap_err().contains("exit status: 1"));
     }
 }
