@@ -6,6 +6,7 @@ use crate::domain::id::{BuildId, ClaimId};
 use crate::domain::nomad::Snapshot;
 use crate::domain::outcome::{Machine, Verdict, judge};
 use crate::domain::record::{Phase, Record};
+use crate::domain::runners::Runner;
 
 /// Of a build that was looked up.
 pub(crate) async fn of_known(app: &App, known: &Known) -> Result<Verdict, LookupError> {
@@ -44,5 +45,6 @@ pub(crate) async fn of_open(
 }
 
 fn by_record(snapshot: &Snapshot, record: &Record) -> Verdict {
-    Machine::judge(record.machine.as_ref(), record.stop.is_some(), judge(snapshot, record.stop.as_ref()))
+    let verdict = Machine::judge(record.machine.as_ref(), record.stop.is_some(), judge(snapshot, record.stop.as_ref()));
+    Runner::judge(record.runner.as_deref(), verdict)
 }

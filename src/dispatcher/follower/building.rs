@@ -15,6 +15,7 @@ use crate::domain::nomad::Snapshot;
 use crate::domain::outcome::{Machine, Outcome, Verdict, judge};
 use crate::domain::placed::Placed;
 use crate::domain::record::{Record, Stop, StopWhy};
+use crate::domain::runners::Runner;
 use crate::domain::status::status_of;
 use crate::domain::times::Times;
 use crate::engine::EngineError;
@@ -150,6 +151,8 @@ impl Course {
         let Some(reading) = self.build.judged(told(&self.stored.value)) else {
             return Ok(Next::In(self.build.until_read()));
         };
+        let verdict = Runner::judge(self.stored.value.runner.as_deref(), reading.verdict);
+        let reading = Reading { verdict, ..reading };
         if let Verdict::Ended(outcome) = reading.verdict {
             if outcome != Outcome::Expired || self.build.is_surely_gone() {
                 return self.end(outcome, reading.times).await;

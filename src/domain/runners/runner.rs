@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use crate::domain::duration::Span;
 use crate::domain::job::JobSpec;
+use crate::domain::outcome::{Outcome, Verdict};
 
 /// The program that the executor of a runner runs.
 const COMMAND: [&str; 2] = ["albatros", "runner"];
@@ -68,6 +69,19 @@ impl Runner {
         self.taken.is_none()
     }
 
+    /// What a verdict comes to that was found of a build, where that is a runner: its program ends well whatever comes of
+    /// its job, so that any other end is no workflow's.
+    #[must_use]
+    pub fn judge(runner: Option<&Self>, verdict: Verdict) -> Verdict {
+        match (runner, verdict) {
+            (Some(_), Verdict::Ended(Outcome::Failure { exit_code, signal })) => {
+                let how = if signal == 0 { format!("with exit {exit_code}") } else { format!("by signal {signal}") };
+                Verdict::Ended(Outcome::Infra { reason: format!("the runner ended {how}: see its log") })
+            }
+            (Some(_) | None, verdict) => verdict,
+        }
+    }
+
     /// What its build is to do.
     #[must_use]
     pub fn spec() -> Option<JobSpec> {
@@ -79,6 +93,32 @@ impl Runner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runner_that_fails_is_no_workflow_s_failure() {
+        let runner = Runner {
+            scope: String::new(),
+            labels: Vec::new(),
+            group: None,
+            name: String::new(),
+            timeout: Span::seconds(1),
+            job: JobAt { id: 1, attempt: 0, repo: String::new(), name: String::new(), url: None },
+            attempt: 1,
+            registering: None,
+            registered: None,
+            taken: None,
+            taken_job: None,
+            unneeded: None,
+        };
+        let failed = |exit_code, signal| Verdict::Ended(Outcome::Failure { exit_code, signal });
+        for (exit_code, signal, words) in [(1, 0, "with exit 1"), (137, 9, "by signal 9")] {
+            let judged = Runner::judge(Some(&runner), failed(exit_code, signal));
+            let Verdict::Ended(Outcome::Infra { reason }) = judged else { panic!("{judged:?}") };
+            assert!(reason.contains(words), "{reason}");
+            assert_eq!(Runner::judge(None, failed(exit_code, signal)), failed(exit_code, signal));
+        }
+        assert_eq!(Runner::judge(Some(&runner), Verdict::Ended(Outcome::Success)), Verdict::Ended(Outcome::Success));
+    }
 
     #[test]
     fn a_runner_runs_our_own_program_in_an_empty_workspace() {

@@ -167,6 +167,7 @@ async fn a_forge_that_is_away_for_a_while_loses_no_job_and_keeps_no_runner() {
     world.forge.faults().clear();
     world.all_done(1).await;
     assert!(world.forge.runners().is_empty());
+    assert_eq!(world.done()[0].1["outcome"]["is"], "infra", "its end is no workflow's");
     assert_eq!(taken.id, job.id);
 }
 
