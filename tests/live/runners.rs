@@ -350,9 +350,8 @@ async fn killed(verb: &str) {
     actions.push("long", 1, "touch ready; sleep 600").await;
     actions.left("ready").await;
     let name = actions.listed().await;
-    let ours = actions.processes("albatros", Some(verb));
-    assert!(!ours.is_empty(), "albatros {verb} runs");
-    for pid in ours {
+    let ours = || async { Some(actions.processes("albatros", Some(verb))).filter(|found| !found.is_empty()) };
+    for pid in until(&format!("{}: albatros {verb} runs", actions.story.name), ours).await {
         kill_process(pid, Signal::KILL).unwrap();
     }
     let done = actions.nothing_left().await;
