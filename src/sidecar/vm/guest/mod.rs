@@ -145,7 +145,13 @@ async fn build(
 ) -> Result<(), GuestError> {
     check(setup)?;
     system::tell(setup)?;
-    pause::random().await?;
+    if inside == Inside::Paused {
+        pause::random().await?;
+    }
+    if inside != Inside::Krun && setup.network.is_some() {
+        // Modules are where the kernel began, and not in the root.
+        kernel::load_devices(&kernel::CARD)?;
+    }
     let root = inside.enter().await?;
     trace.done("root");
     inside.connect(setup).await?;

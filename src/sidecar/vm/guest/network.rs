@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::{GuestError, doing};
-use super::kernel::{CARD, load_devices, wait_for};
+use super::kernel::wait_for;
 use crate::domain::vm::Network;
 
 /// The kernel's own table of its addresses, which it asks first.
@@ -34,7 +34,6 @@ async fn outward(handle: &Handle, network: &Network) -> Result<(), GuestError> {
     for scope in ["all", "default"] {
         let _ = std::fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
     }
-    load_devices(&CARD)?;
     let card = wait_for("network interface", first_card).await?;
     let (address, length) = cidr(&network.address).ok_or(GuestError::Setup("the network's address"))?;
     let failed = |doing| move |source| GuestError::Network { doing, source };
