@@ -22,6 +22,7 @@ pub(crate) struct Given(Mutex<bool>);
     responses((status = 200, description = "What the runner's program needs; a secret of the runner.", body = RunnerRegistration),
         (status = 404, description = "This build is no runner."),
         (status = 410, description = "It has been given, or the build has ended."),
+        (status = 429, description = "It was asked too often: ask again after `Retry-After`."),
         (status = 503, description = "The forge or the server cannot now: ask again after `Retry-After`."), Token, Undecided),)]
 pub(super) async fn register(Script(app): Script) -> Result<Response, Refusal> {
     let upstream = app.link().await?;
