@@ -80,8 +80,8 @@ pub enum ToGuest {
 pub struct Setup {
     /// The run's nonce.
     pub nonce: String,
-    /// Seconds since 1970 at the host.
-    pub now: u64,
+    /// Milliseconds since 1970 at the host.
+    pub now_ms: u64,
     /// What the guest's random numbers begin with: 64 hexadecimal digits.
     pub seed: String,
     /// Of the guest; letters, digits and `-`.

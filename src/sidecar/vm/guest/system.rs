@@ -22,7 +22,9 @@ const FILES: u64 = 1 << 20;
 
 /// What needs no root: time, name, seed, limits.
 pub(super) fn tell(setup: &Setup) -> Result<(), GuestError> {
-    let now = Timespec { tv_sec: i64::try_from(setup.now).unwrap_or_default(), tv_nsec: 0 };
+    let (seconds, rest) = (setup.now_ms / 1000, setup.now_ms % 1000);
+    let nanoseconds = i64::try_from(rest * 1_000_000).unwrap_or_default();
+    let now = Timespec { tv_sec: i64::try_from(seconds).unwrap_or_default(), tv_nsec: nanoseconds };
     forgive(clock_settime(ClockId::Realtime, now)).map_err(doing("setting the clock"))?;
     forgive(sethostname(setup.hostname.as_bytes())).map_err(doing("setting the machine's name"))?;
     if let Ok(seed) = hex::decode(&setup.seed) {

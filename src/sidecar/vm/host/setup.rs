@@ -75,7 +75,7 @@ pub(super) fn of(
 ) -> Setup {
     Setup {
         nonce: nonce.to_owned(),
-        now: now(),
+        now_ms: now_ms(),
         seed: seed.to_owned(),
         hostname: "albatros".to_owned(),
         uid: WORKLOAD,
@@ -90,9 +90,9 @@ pub(super) fn of(
     }
 }
 
-/// Seconds since 1970.
-pub(super) fn now() -> u64 {
-    u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or_default()
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 fn environment(

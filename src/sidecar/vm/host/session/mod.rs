@@ -207,7 +207,7 @@ impl Session<'_> {
         match self.handshake.take(&line) {
             Taken::Booted => {
                 // An engine that was given up has taken its time.
-                let setup = Setup { now: setup::now(), ..self.plan.setup.clone() };
+                let setup = Setup { now_ms: setup::now_ms(), ..self.plan.setup.clone() };
                 let setup = ToGuest::Setup(Box::new(setup));
                 let told = self.words.as_ref().is_some_and(|words| words.try_send(setup).is_ok());
                 if !told {

@@ -67,7 +67,7 @@ fn plan(workspace: &Path, output: &Written) -> Plan {
     let mount = Mount { id: "workspace".to_owned(), at: "/alloc/workspace".to_owned(), writable: true };
     let setup = Setup {
         nonce: NONCE.to_owned(),
-        now: 0,
+        now_ms: 0,
         seed: String::new(),
         hostname: "albatros".to_owned(),
         uid: 1000,
