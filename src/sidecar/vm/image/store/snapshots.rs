@@ -162,8 +162,8 @@ mod tests {
         assert_eq!(all(&store).len(), MOST);
         assert!(!all(&store).contains(&key(100)));
         // The oldest by its last use.
-        let old = SystemTime::now() - Duration::from_secs(60);
         let folder = File::open(store.folder.snapshots().join(key(3))).unwrap();
+        let old = folder.metadata().unwrap().modified().unwrap() - Duration::from_secs(60);
         folder.set_modified(old).unwrap();
         add(&store, 200, "now");
         assert_eq!(all(&store).len(), MOST);
